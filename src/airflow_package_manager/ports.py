@@ -74,8 +74,11 @@ class RolloutTarget(Protocol):
         """Remove instances of the failed revision that cannot heal by themselves, where the target has such."""
         ...
 
-    def start_preflight(self, revision: int) -> None:
-        """Start the throw-away check of a staged lock; a second start is harmless."""
+    def start_preflight(self, revision: int, directs: Sequence[str]) -> None:
+        """Start the throw-away check of a staged lock; a second start is harmless.
+
+        `directs` are the normalised names whose packages must import; others of the lock only warn.
+        """
         ...
 
     def observe_preflight(self, revision: int) -> PreflightStatus:

@@ -181,7 +181,7 @@ class PackageChange(Answer):
     size: int | None
 
 
-class Warning_(Answer):
+class PlanWarning(Answer):
     """Something to know before applying."""
 
     code: str
@@ -203,7 +203,7 @@ class Plan(Answer):
     lock_digest: str
     lock_changes: bool
     components: list[str]
-    warnings: list[Warning_]
+    warnings: list[PlanWarning]
     acknowledgements: list[str]
     longest_seconds: int | None
     adopted: bool
