@@ -1,0 +1,48 @@
+# The one front door. `make demo` and `make test` do all set-up themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint format bench lock clean
+
+help: ## List what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+$(READY): requirements/dev.txt pyproject.toml src/airflow_package_manager_site.py src/airflow_package_manager_site.pth
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^uv==' requirements/dev.txt)"
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet -r requirements/dev.txt
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.node: package.json package-lock.json | $(READY)
+	npm ci --silent --no-audit --no-fund --ignore-scripts
+	touch $@
+
+demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopback
+	$(BIN)/python testenv/demo.py
+
+test: lint ## Everything: lint, types, import contracts, every test
+	$(BIN)/python -m pytest
+
+lint: $(READY) $(VENV)/.node ## Format, lint, types, import contracts, the page's types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	npx --no-install tsc --project jsconfig.json
+
+format: $(READY) ## Format and fix what can be fixed by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure, as ratios against the bare tools
+	$(BIN)/python benchmarks/run.py
+
+lock: $(READY) ## Pin the development environment anew
+	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+		requirements/dev.in --output-file requirements/dev.txt
+
+clean: ## Remove what the commands above made here
+	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo
