@@ -1,0 +1,29 @@
+"""What Airflow's database would say, as the test wants it."""
+
+from __future__ import annotations
+
+from tests.fakes.faults import Faults
+
+from airflow_package_manager.ports import Heartbeat, ImportFailure
+
+
+class FakeFacts:
+    """Effects ``facts.heartbeats``, ``facts.import_errors``, ``facts.running_tasks``.
+
+    A component that is not in `beats` keeps no heartbeat at all.
+    """
+
+    def __init__(self, *, faults: Faults | None = None) -> None:
+        self.faults = faults or Faults()
+        self.beats: dict[str, tuple[Heartbeat, ...]] = {}
+        self.failures: tuple[ImportFailure, ...] = ()
+        self.tasks = 0
+
+    def heartbeats(self, component: str) -> tuple[Heartbeat, ...] | None:
+        return self.faults.around("facts.heartbeats", lambda: self.beats.get(component))
+
+    def import_errors(self) -> tuple[ImportFailure, ...]:
+        return self.faults.around("facts.import_errors", lambda: self.failures)
+
+    def running_tasks(self) -> int:
+        return self.faults.around("facts.running_tasks", lambda: self.tasks)

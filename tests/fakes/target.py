@@ -1,0 +1,283 @@
+"""A `RolloutTarget` in memory: components whose one instance each behaves as scripted."""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tests.fakes.faults import Faults
+
+from airflow_package_manager.domain import lock as locks
+from airflow_package_manager.domain.plan import StoreSnapshot
+from airflow_package_manager.domain.rollout import (
+    ComponentStatus,
+    Instance,
+    PreflightStatus,
+    Stamp,
+    Status,
+    aggregate,
+)
+from airflow_package_manager.errors import StampConflict
+from airflow_package_manager.refusals import NoComponents
+
+IMAGE = "a" * 64
+
+MISSING = "missing"
+"""Wanted by a component that carries a stamp whose lock is not there."""
+
+Answer = TypeVar("Answer")
+
+
+class Behaviour(enum.Enum):
+    """What an instance does with a site that is new to it; a last-good site always works."""
+
+    READY = "ready"
+    INSTALL_FAILS = "install fails"
+    FALLS_BACK = "falls back"
+    NEVER_READY = "never ready"
+    SUPERVISOR_DIES = "supervisor dies"
+    VANISHES = "vanishes"
+
+
+_MISBEHAVIOUR: Mapping[Behaviour, tuple[Status, str, bool]] = {
+    Behaviour.INSTALL_FAILS: (Status.FAILED, "the installer refused the lock", True),
+    Behaviour.FALLS_BACK: (Status.FAILED, "the child ended on its new site; it runs on the last good one", True),
+    Behaviour.NEVER_READY: (Status.IN_PROGRESS, "not ready yet", False),
+    Behaviour.SUPERVISOR_DIES: (Status.UNKNOWN, "its supervisor no longer beats", False),
+    Behaviour.VANISHES: (Status.NOT_FOUND, "", False),
+}
+
+
+class Preflight(enum.Enum):
+    """What the throw-away check does."""
+
+    PASSES = "passes"
+    FAILS = "fails"
+    HANGS = "hangs"
+    IS_LOST = "is lost"
+
+
+@dataclass
+class _Component:
+    stamp: int | None = None
+    version: int = 1
+    digest: str | None = None
+    """Of the site that its child runs on."""
+    good: set[str | None] = field(default_factory=lambda: {None})
+    """Sites it was ready on."""
+    behaviour: Behaviour = Behaviour.READY
+    restarted_at: float = 0.0
+    restarts: int = 0
+    image: str | None = IMAGE
+
+
+class FakeTarget:
+    """Effects ``target.stamp``, ``target.check_restart``, ``target.restart``, ``target.restore``, ``target.observe``,
+    ``target.discard_stuck``, ``target.start_preflight``, ``target.observe_preflight``, ``target.end_preflight``;
+    each also as ``target.restart:scheduler`` and the like, to hit one component only.
+    """
+
+    def __init__(
+        self,
+        snapshot: Callable[[], StoreSnapshot],
+        clock: Callable[[], float],
+        components: Iterable[str] = ("scheduler", "triggerer", "dag-processor", "api-server"),
+        *,
+        named: Sequence[str] = (),
+        ready_after: float = 3.0,
+        faults: Faults | None = None,
+    ) -> None:
+        """Look locks up in `snapshot` as a supervisor reads the shared directory; `named` are configured ones."""
+        self.faults = faults or Faults()
+        self.ready_after = ready_after
+        self.preflight = Preflight.PASSES
+        self.preflight_warnings: tuple[str, ...] = ()
+        self.discarded: list[str] = []
+        self.preflights: dict[int, float] = {}
+        """Started at, of each check that was not ended."""
+        self.preflight_directs: tuple[str, ...] = ()
+        self.tested: set[str] = set()
+        """Digests of locks whose check passed."""
+        self._snapshot = snapshot
+        self._clock = clock
+        self._named = tuple(named)
+        self._guard = threading.RLock()
+        self._components = {name: _Component() for name in components}
+
+    # --- what the test does ---------------------------------------------------------------------------------
+
+    def misbehave(self, component: str, behaviour: Behaviour) -> None:
+        """Script what the component does with sites that are new to it."""
+        with self._guard:
+            self._components[component].behaviour = behaviour
+
+    def stamp_by_hand(self, component: str, revision: int | None) -> None:
+        """Another hand stamps the component; it is ready at once when the lock is there."""
+        with self._guard:
+            found = self._components[component]
+            found.stamp, found.version = revision, found.version + 1
+            wanted = self._wanted(found)
+            if wanted != MISSING:
+                found.digest = wanted
+                found.good.add(wanted)
+
+    def report_image(self, component: str, image: str | None) -> None:
+        """Let the component's instance report another image; None: it does not say."""
+        with self._guard:
+            self._components[component].image = image
+
+    def running(self, component: str) -> tuple[int | None, str | None, int]:
+        """Return stamp, digest of the site in use, and number of restarts."""
+        with self._guard:
+            found = self._components[component]
+            return found.stamp, found.digest, found.restarts
+
+    # --- the port ----------------------------------------------------------------------------------------------
+
+    def components(self) -> tuple[str, ...]:
+        absent = [name for name in self._named if name not in self._components]
+        if absent:
+            raise NoComponents(f"No instance of {', '.join(absent)} is known.", components=absent)
+        return self._named or tuple(self._components)
+
+    def stamp(self, component: str) -> Stamp:
+        return self._effect("stamp", component, lambda: self._stamp(component))
+
+    def check_restart(self, component: str) -> None:
+        self._effect("check_restart", component, lambda: None)
+
+    def restart(self, component: str, revision: int, expected: str) -> None:
+        self._effect("restart", component, lambda: self._set_stamp(component, revision, expected))
+
+    def restore(self, component: str, stamp: int | None, expected: str) -> None:
+        self._effect("restore", component, lambda: self._set_stamp(component, stamp, expected))
+
+    def observe(self, component: str, wanted: str | None) -> ComponentStatus:
+        return self._effect("observe", component, lambda: self._observe(component, wanted))
+
+    def discard_stuck(self, component: str) -> None:
+        self._effect("discard_stuck", component, lambda: self.discarded.append(component))
+
+    def start_preflight(self, revision: int, directs: Sequence[str]) -> None:
+        self._effect("start_preflight", str(revision), lambda: self._start_preflight(revision, directs))
+
+    def observe_preflight(self, revision: int) -> PreflightStatus:
+        return self._effect("observe_preflight", str(revision), lambda: self._observe_preflight(revision))
+
+    def end_preflight(self, revision: int) -> None:
+        self._effect("end_preflight", str(revision), lambda: self._end_preflight(revision))
+
+    # --- how it works ------------------------------------------------------------------------------------------
+
+    def _effect(self, name: str, subject: str, act: Callable[[], Answer]) -> Answer:
+        return self.faults.around(f"target.{name}", lambda: self.faults.around(f"target.{name}:{subject}", act))
+
+    def _stamp(self, component: str) -> Stamp:
+        with self._guard:
+            found = self._find(component)
+            return Stamp(found.stamp, str(found.version))
+
+    def _find(self, component: str) -> _Component:
+        if component not in self._components:
+            raise NoComponents(f"No instance of {component} is known.", components=[component])
+        return self._components[component]
+
+    def _wanted(self, component: _Component) -> str | None:
+        snapshot = self._snapshot()
+        revision = snapshot.current if component.stamp is None else component.stamp
+        text = snapshot.locks.get(revision) if revision is not None else None
+        if text is None:
+            return None if component.stamp is None else MISSING
+        return locks.parse(text).digest()
+
+    def _set_stamp(self, component: str, revision: int | None, expected: str) -> None:
+        with self._guard:
+            found = self._find(component)
+            if expected != str(found.version):
+                raise StampConflict(f"{component} was stamped by somebody else.", component=component)
+            if revision == found.stamp:
+                return
+            found.stamp, found.version = revision, found.version + 1
+            wanted = self._wanted(found)
+            if wanted == found.digest:
+                return
+            works = wanted in found.good or found.behaviour is not Behaviour.INSTALL_FAILS
+            if works and wanted != MISSING:  # the supervisor installs before it stops the old child
+                found.digest = wanted
+                found.restarts += 1
+            found.restarted_at = self._clock()
+
+    def _observe(self, component: str, wanted: str | None) -> ComponentStatus:
+        with self._guard:
+            found = self._find(component)
+            target = self._wanted(found) if wanted is None else wanted
+            status, message, final = self._verdict(found, target)
+            if status is Status.NOT_FOUND:
+                return aggregate(component, ())
+            failed = status is Status.FAILED
+            instance = Instance(
+                name=f"{component}-1",
+                status=status,
+                message=message,
+                stamp=found.stamp,
+                lock_digest=found.digest,
+                image=found.image,
+                python="cp311",
+                platform="linux_x86_64",
+                started_at=found.restarted_at,
+                restarts=found.restarts,
+                reported_at=self._clock(),
+                alive=status is not Status.UNKNOWN,
+                install_outcome="failed" if failed else "installed",
+                install_code="no-wheel" if failed else None,
+                install_cause=message if failed else None,
+            )
+            verdict = aggregate(component, (instance,))
+            return ComponentStatus(verdict.name, verdict.status, verdict.message, verdict.instances, final)
+
+    def _verdict(self, found: _Component, target: str | None) -> tuple[Status, str, bool]:
+        own = self._wanted(found)
+        if own in found.good:
+            found.digest = own
+        elif found.behaviour is Behaviour.FALLS_BACK:
+            found.digest = next(iter(found.good - {own}), None)
+        if own == MISSING:
+            return Status.FAILED, "the lock is not there", True
+        if own not in found.good and found.behaviour in _MISBEHAVIOUR:
+            return _MISBEHAVIOUR[found.behaviour]
+        if self._clock() < found.restarted_at + self.ready_after:
+            return Status.IN_PROGRESS, "soaking", False
+        found.digest = own
+        found.good.add(own)
+        if found.digest == target:
+            return Status.CURRENT, "ready", False
+        return Status.IN_PROGRESS, "runs on another site", False
+
+    def _start_preflight(self, revision: int, directs: Sequence[str]) -> None:
+        with self._guard:
+            self.preflights.setdefault(revision, self._clock())
+            self.preflight_directs = tuple(directs)
+
+    def _end_preflight(self, revision: int) -> None:
+        with self._guard:
+            self.preflights.pop(revision, None)
+
+    def _observe_preflight(self, revision: int) -> PreflightStatus:
+        with self._guard:
+            started = self.preflights.get(revision)
+            if started is None or self.preflight is Preflight.IS_LOST:
+                return PreflightStatus(Status.NOT_FOUND, "no such check")
+            if self.preflight is Preflight.HANGS or self._clock() < started + self.ready_after:
+                return PreflightStatus(Status.IN_PROGRESS, "checking")
+            if self.preflight is Preflight.FAILS:
+                return PreflightStatus(
+                    Status.FAILED, "importing demo failed", code="import-failed", detail="ModuleNotFoundError: nope"
+                )
+            text = self._snapshot().locks.get(revision)
+            if text is None:
+                return PreflightStatus(Status.FAILED, "the lock is not there", code="lock-missing")
+            self.tested.add(locks.parse(text).digest())
+            return PreflightStatus(Status.CURRENT, "passed", warnings=self.preflight_warnings)
