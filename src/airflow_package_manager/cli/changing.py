@@ -1,0 +1,212 @@
+"""Commands that plan and apply; progress is printed while they wait.
+
+Whoever waits also drives: the operation goes on when no api-server runs, and an api-server takes it up when this
+process is stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+from airflow_package_manager.cli import rendering
+from airflow_package_manager.cli.application import Application, opened
+from airflow_package_manager.cli.exit_status import OK, STATUS_BY_CODE, STATUS_BY_STATE
+from airflow_package_manager.cli.problem import problem as problem_text
+from airflow_package_manager.cli.reading import show
+from airflow_package_manager.domain.operation import TERMINAL, Operation, State
+from airflow_package_manager.domain.plan import Action, Change, ChangeSet
+from airflow_package_manager.errors import TokenInvalid
+from airflow_package_manager.refusals import Malformed
+from airflow_package_manager.web import wire
+
+TOKEN_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_TOKEN"  # noqa: S105  a variable's name
+_POLL_SECONDS = 0.3
+_LONGEST_TOKEN = 1024
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """Plan, and print the plan with the token that applies it, this once."""
+    changes = tuple(
+        Change(action, requirement) for action in Action for requirement in getattr(arguments, action.value)
+    )
+    text = None if arguments.file is None else _read(arguments.file)
+    change_set = ChangeSet(changes, text, arguments.restore, frozenset(arguments.acknowledge))
+    if sum((bool(changes), text is not None, arguments.restore is not None)) != 1:
+        raise Malformed(
+            "A plan is of changes, or of a whole file, or of a revision.",
+            next_action="Give --add/--update/--remove, or --file, or --restore.",
+            field="arguments",
+        )
+    application = opened()
+    operation, token = _planned(application, change_set)
+    if operation.plan is None:
+        return _refused(arguments, operation)
+    if arguments.output == "json":
+        created = wire.operation_created(operation, token, time.time())
+        return show(arguments, lambda: "", lambda: created)
+    sys.stdout.write(
+        f"{rendering.plan(operation.plan)}\n\n{rendering.operation(operation, time.time())}\n"
+        f"token      {token}\n"
+        f"To apply:  {TOKEN_VARIABLE}=… airflow-package-manager apply {operation.id} --digest {operation.plan_digest}\n"
+    )
+    return OK
+
+
+def apply(arguments: argparse.Namespace) -> int:
+    """Apply a plan that was made before."""
+    token = os.environ.get(TOKEN_VARIABLE)
+    if token is None:
+        if sys.stdin.isatty():
+            sys.stderr.write("Token: ")
+        token = sys.stdin.readline(_LONGEST_TOKEN).strip()
+    if not token:
+        raise TokenInvalid(
+            "There is no token.", next_action=f"Put it into {TOKEN_VARIABLE}, or write it to standard input."
+        )
+    application = opened(drive=not arguments.no_wait)
+    return _applied(arguments, application, arguments.operation, token, arguments.digest)
+
+
+def add(arguments: argparse.Namespace) -> int:
+    """Add packages."""
+    return _change(arguments, Action.ADD)
+
+
+def update(arguments: argparse.Namespace) -> int:
+    """Update packages."""
+    return _change(arguments, Action.UPDATE)
+
+
+def remove(arguments: argparse.Namespace) -> int:
+    """Remove packages."""
+    return _change(arguments, Action.REMOVE)
+
+
+def restore(arguments: argparse.Namespace) -> int:
+    """Go back to an earlier revision."""
+    return _asked(arguments, ChangeSet(restore=arguments.revision, acknowledge=frozenset(arguments.acknowledge)))
+
+
+def cancel(arguments: argparse.Namespace) -> int:
+    """Drop a plan, or roll a running operation back."""
+    application = opened(drive=False)
+    found = application.manager.cancel(application.principal, arguments.operation)
+    now = time.time()
+    return show(arguments, lambda: rendering.operation(found, now), lambda: wire.operation(found, now))
+
+
+def resume(arguments: argparse.Namespace) -> int:
+    """Take up the active operation when nobody drives it, and wait for its end."""
+    application = opened()
+    active = application.manager.active(application.principal)
+    if active is None:
+        sys.stderr.write("No operation is active: there is nothing to resume.\n")
+        return OK
+    application.drive(active.id)
+    return _waited(arguments, application, active.id)
+
+
+def _change(arguments: argparse.Namespace, action: Action) -> int:
+    changes = tuple(Change(action, requirement) for requirement in arguments.requirement)
+    return _asked(arguments, ChangeSet(changes, acknowledge=frozenset(arguments.acknowledge)))
+
+
+def _asked(arguments: argparse.Namespace, change_set: ChangeSet) -> int:
+    application = opened(drive=not arguments.no_wait)
+    operation, token = _planned(application, change_set)
+    if operation.plan is None:
+        return _refused(arguments, operation)
+    if arguments.output == "text":
+        sys.stdout.write(rendering.plan(operation.plan) + "\n")
+    if not arguments.yes and not _confirmed():
+        application.manager.cancel(application.principal, operation.id)
+        sys.stderr.write("Nothing was changed.\n")
+        return OK
+    return _applied(arguments, application, operation.id, token, operation.plan_digest or "")
+
+
+def _confirmed() -> bool:
+    if not sys.stdin.isatty():
+        raise Malformed(
+            "Nobody can be asked: standard input is no terminal.", next_action="Give --yes.", field="arguments"
+        )
+    sys.stderr.write("Apply? [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+
+def _planned(application: Application, change_set: ChangeSet) -> tuple[Operation, str]:
+    operation, token = application.manager.plan(application.principal, change_set)
+    said = ""
+    try:
+        while operation.state is State.PLANNING:
+            if operation.step != said and sys.stderr.isatty():
+                said = operation.step
+                sys.stderr.write(f"{said} …\n")
+            time.sleep(_POLL_SECONDS)  # noqa: TID251  this is the command line's own waiting
+            operation = application.manager.operation(application.principal, operation.id)
+    except KeyboardInterrupt:
+        application.manager.cancel(application.principal, operation.id)
+        raise
+    return operation, token
+
+
+def _applied(
+    arguments: argparse.Namespace, application: Application, operation_id: str, token: str, digest: str
+) -> int:
+    operation = application.manager.apply(application.principal, operation_id, token, digest)
+    if arguments.no_wait:
+        now = time.time()
+        return show(arguments, lambda: rendering.operation(operation, now), lambda: wire.operation(operation, now))
+    return _waited(arguments, application, operation_id)
+
+
+def _waited(arguments: argparse.Namespace, application: Application, operation_id: str) -> int:
+    after = 0
+    try:
+        while True:
+            operation = application.manager.operation(application.principal, operation_id)
+            for event in application.manager.events(application.principal, operation_id, after, 100):
+                after = max(after, event.sequence or 0)
+                if arguments.output == "text":
+                    sys.stdout.write(rendering.event(event) + "\n")
+                    sys.stdout.flush()
+            if operation.state in TERMINAL:
+                break
+            time.sleep(_POLL_SECONDS)  # noqa: TID251  this is the command line's own waiting
+    except KeyboardInterrupt:
+        application.stop()
+        sys.stderr.write(
+            f"Stopped waiting. The operation goes on in the api-server; look with"
+            f" 'airflow-package-manager status {operation_id}', undo with 'cancel {operation_id}'.\n"
+        )
+        raise
+    now = time.time()
+    show(arguments, lambda: rendering.operation(operation, now), lambda: wire.operation(operation, now))
+    return STATUS_BY_STATE[operation.state.value]
+
+
+def _refused(arguments: argparse.Namespace, operation: Operation) -> int:
+    problem = dict(operation.problem or {})
+    if arguments.output == "json":
+        sys.stdout.write(json.dumps(problem, indent=2) + "\n")
+    else:
+        sys.stderr.write(problem_text(problem) + "\n")
+    if operation.state is State.CANCELLED:
+        return STATUS_BY_STATE[operation.state.value]
+    return STATUS_BY_CODE[str(problem.get("code", "internal"))]
+
+
+def _read(path: str) -> str:
+    try:
+        raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
+        return raw.decode("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise Malformed(
+            f"{path} cannot be read: {error}", next_action="Give a UTF-8 text file.", field="--file"
+        ) from error

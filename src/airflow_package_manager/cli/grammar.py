@@ -1,0 +1,123 @@
+"""The whole grammar of the command line as one parser; `docs/cli.md` is compared with it by a test."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from airflow_package_manager import __version__
+
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    Subparsers: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001  its only name
+
+_ACTIONS = ("add", "update", "remove")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; each command sets `handler` to ``module:function`` of this room."""
+    parser = argparse.ArgumentParser(
+        prog="airflow-package-manager",
+        description="Add, update and remove the Python packages of a running Airflow.",
+        epilog="Exit statuses and examples: docs/cli.md.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    _add_reading(commands)
+    _add_changing(commands)
+    _add_running(commands)
+    return parser
+
+
+def _command(commands: Subparsers, name: str, handler: str, text: str) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.add_argument(
+        "--output", choices=("text", "json"), default="text", help="text for people (default), or JSON for scripts"
+    )
+    parser.set_defaults(handler=handler)
+    return parser
+
+
+def _add_reading(commands: Subparsers) -> None:
+    parser = _command(commands, "list", "reading:list_packages", "Show requested, locked and installed packages.")
+    parser.add_argument(
+        "--scope", choices=("requested", "site", "all"), default="site", help="which rows (default: site)"
+    )
+    parser.add_argument("--query", default="", help="only names that contain this")
+    parser = _command(commands, "show", "reading:show_package", "Show one project: releases, needs, where installed.")
+    parser.add_argument("name")
+    parser = _command(commands, "status", "reading:status", "Show the components, or how one operation stands.")
+    parser.add_argument("operation", nargs="?", help="id of an operation (default: the components)")
+    parser = _command(commands, "history", "reading:history", "Show operations, newest first.")
+    parser.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
+    parser = _command(commands, "diff", "reading:difference", "Show how the requirements differ between revisions.")
+    parser.add_argument("before", type=int, help="a revision")
+    parser.add_argument("after", type=int, nargs="?", help="a later revision (default: the file as it is now)")
+    _command(commands, "doctor", "reading:doctor", "Look at what users get wrong, and say the next action.")
+    _command(commands, "config", "running:show_config", "Print every setting, its value, and where it came from.")
+
+
+def _add_changing(commands: Subparsers) -> None:
+    parser = _command(commands, "plan", "changing:plan", "Work out what a change would do; restarts nothing.")
+    for action in _ACTIONS:
+        parser.add_argument(f"--{action}", action="append", default=[], metavar="REQUIREMENT", help=f"{action} this")
+    parser.add_argument("--file", metavar="PATH", help="a whole new requirements file ('-': standard input)")
+    parser.add_argument("--restore", type=int, metavar="REVISION", help="go back to this revision")
+    _add_acknowledge(parser)
+    parser = _command(
+        commands,
+        "apply",
+        "changing:apply",
+        "Apply a plan. The token is read from AIRFLOW_PACKAGE_MANAGER_TOKEN, else from standard input.",
+    )
+    parser.add_argument("operation", help="id of the plan")
+    parser.add_argument("--digest", required=True, help="digest of the plan that was seen")
+    _add_waiting(parser)
+    for action in _ACTIONS:
+        text = f"{action.capitalize()} packages: plan, show, ask, apply, and wait for the verdict."
+        parser = _command(commands, action, f"changing:{action}", text)
+        parser.add_argument("requirement", nargs="+", help="for example 'pandas>=2.1'; names only to remove")
+        _add_asking(parser)
+    parser = _command(commands, "restore", "changing:restore", "Go back to an earlier revision.")
+    parser.add_argument("revision", type=int)
+    _add_asking(parser)
+    parser = _command(commands, "cancel", "changing:cancel", "Drop a plan, or roll a running operation back.")
+    parser.add_argument("operation")
+    _command(commands, "resume", "changing:resume", "Take up an operation whose driver died, and end it.")
+
+
+def _add_acknowledge(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--acknowledge", action="append", default=[], metavar="WHAT", help="accept by name, e.g. shadows:protobuf"
+    )
+
+
+def _add_waiting(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-wait", action="store_true", help="leave the work to the running api-server")
+
+
+def _add_asking(parser: argparse.ArgumentParser) -> None:
+    _add_acknowledge(parser)
+    _add_waiting(parser)
+    parser.add_argument("--yes", "-y", action="store_true", help="apply without asking")
+
+
+def _add_running(commands: Subparsers) -> None:
+    parser = _command(
+        commands,
+        "run",
+        "running:run",
+        "Supervise one Airflow component: install its lock, start it, restart it when a change asks for it.",
+    )
+    parser.add_argument("--component", required=True, help="scheduler, triggerer, dag-processor, worker, api-server")
+    parser.add_argument("--ready-url", help="an address that answers 2xx when the component is ready")
+    parser.add_argument("child", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="how to start the component")
+    parser = _command(
+        commands,
+        "standalone",
+        "running:standalone",
+        "Start api-server, scheduler, dag-processor and triggerer, each supervised, on loopback.",
+    )
+    parser.add_argument("--host", default="127.0.0.1", help="where the api-server listens (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="its port (default: 8080)")

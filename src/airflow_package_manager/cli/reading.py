@@ -1,0 +1,92 @@
+"""Commands that only look."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+
+from pydantic import BaseModel
+
+from airflow_package_manager.cli import rendering
+from airflow_package_manager.cli.application import Application, opened
+from airflow_package_manager.cli.exit_status import FAILED, OK
+from airflow_package_manager.domain.inventory import CheckStatus
+from airflow_package_manager.domain.planning import text_difference
+from airflow_package_manager.web import wire
+
+
+def list_packages(arguments: argparse.Namespace) -> int:
+    """Print requested, locked and installed."""
+    application = opened()
+    found = application.manager.inventory(application.principal)
+    found = wire.filtered(found, scope=arguments.scope, query=arguments.query)
+    return show(arguments, lambda: rendering.inventory(found), lambda: wire.packages(found))
+
+
+def show_package(arguments: argparse.Namespace) -> int:
+    """Print one project whole."""
+    application = opened()
+    found = application.manager.package(application.principal, arguments.name)
+    return show(arguments, lambda: rendering.package(found), lambda: wire.package_detail(found))
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Print the components, or one operation."""
+    application = opened()
+    now = time.time()
+    if arguments.operation:
+        operation = application.manager.operation(application.principal, arguments.operation)
+        return show(arguments, lambda: rendering.operation(operation, now), lambda: wire.operation(operation, now))
+    found = application.manager.components(application.principal)
+    revision = application.manager.inventory(application.principal).revision
+    return show(arguments, lambda: rendering.components(found), lambda: wire.components(found, revision))
+
+
+def history(arguments: argparse.Namespace) -> int:
+    """Print operations, newest first."""
+    application = opened()
+    found, following = application.manager.history(application.principal, None, arguments.limit)
+    active = application.manager.active(application.principal)
+    return show(
+        arguments, lambda: rendering.history(found), lambda: wire.operations(found, following, active, time.time())
+    )
+
+
+def difference(arguments: argparse.Namespace) -> int:
+    """Print how the requirements differ, as a unified diff in both outputs."""
+    application = opened()
+    before = _text_of(application, arguments.before)
+    after = (
+        application.manager.requirements(application.principal).text
+        if arguments.after is None
+        else _text_of(application, arguments.after)
+    )
+    sys.stdout.write(text_difference(before, after))
+    return OK
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Print every check; the exit status tells whether one failed."""
+    application = opened()
+    found = application.manager.health(application.principal)
+    lines: list[str] = []
+    for check in found:
+        lines.append(f"{rendering.checks_mark(check.status):8} {check.name}: {check.cause}")
+        if check.next_action:
+            lines.append(f"{'':8} Next: {check.next_action}")
+    show(arguments, lambda: "\n".join(lines), lambda: wire.health(found))
+    return FAILED if any(check.status is CheckStatus.FAILED for check in found) else OK
+
+
+def show(arguments: argparse.Namespace, text: Callable[[], str], model: Callable[[], BaseModel]) -> int:
+    """Print one answer in the output that was asked for."""
+    answer = model().model_dump_json(indent=2) if arguments.output == "json" else text()
+    sys.stdout.write(answer + "\n")
+    return OK
+
+
+def _text_of(application: Application, revision: int) -> str:
+    operation = application.manager.revision(application.principal, revision)
+    return operation.plan.proposed_text if operation.plan is not None else ""

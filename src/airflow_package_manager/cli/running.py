@@ -1,0 +1,48 @@
+"""Commands that need neither Airflow nor a database: the supervisor, the four components, the settings."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from airflow_package_manager import settings
+from airflow_package_manager.cli.exit_status import OK
+from airflow_package_manager.refusals import Malformed
+
+
+def show_config(arguments: argparse.Namespace) -> int:
+    """Print every setting, its value, and where it came from; credentials masked; a wrong value is refused."""
+    values = settings.read()
+    settings.load()
+    if arguments.output == "json":
+        rows = [
+            {"name": value.name, "value": settings.without_credentials(value.raw), "source": value.source}
+            for value in values
+        ]
+        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+    else:
+        for value in values:
+            sys.stdout.write(f"{value.name} = {settings.without_credentials(value.raw)}  ({value.source})\n")
+    return OK
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Supervise one component until it ends; return its exit status."""
+    from airflow_package_manager.installer.supervisor import supervise  # noqa: PLC0415  only this command needs it
+
+    command = arguments.child[1:] if arguments.child[:1] == ["--"] else arguments.child
+    if not command:
+        raise Malformed(
+            "There is no command to run.",
+            next_action="Write it behind '--', for example: run --component scheduler -- airflow scheduler",
+            field="arguments",
+        )
+    return supervise(arguments.component, command, settings.load(), ready_url=arguments.ready_url)
+
+
+def standalone(arguments: argparse.Namespace) -> int:
+    """Run the four components of Airflow 3 on this machine until stopped."""
+    from airflow_package_manager.installer.standalone import standalone as run_all  # noqa: PLC0415  only this one
+
+    return run_all(settings.load(), host=arguments.host, port=arguments.port)
