@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format bench lock clean
+.PHONY: help demo test lint format docs bench lock clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -21,7 +21,7 @@ $(VENV)/.node: package.json package-lock.json | $(READY)
 	touch $@
 
 demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopback
-	$(BIN)/python testenv/demo.py
+	$(BIN)/python -m testenv.demo
 
 test: lint ## Everything: lint, types, import contracts, every test
 	$(BIN)/python -m pytest
@@ -37,8 +37,11 @@ format: $(READY) ## Format and fix what can be fixed by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(READY) ## Write the reference pages from the tables of the code
+	$(BIN)/python -m testenv.reference_docs
+
 bench: $(READY) ## Measure, as ratios against the bare tools
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python -m benchmarks.run
 
 lock: $(READY) ## Pin the development environment anew
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
