@@ -1,0 +1,108 @@
+"""The record of one preflight: a small JSON file, written atomically, that says how the check stands.
+
+    {"status": "running" | "passed" | "failed", "code": null | str, "message": str, "warnings": [str, …],
+     "detail": null | str, "pid": int, "started_at": float}
+
+`running` is written before anything else is done, `passed` or `failed` once, at the end. A `running` record whose
+`pid` (the checking process, leader of its own session) is gone means that the check was lost. `code`, when failed, is
+the installer's (`domain.report.InstallReport.code`) or one of the codes below. `detail` is the redacted end of what
+was printed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+RUNNING = "running"
+PASSED = "passed"
+FAILED = "failed"
+
+AIRFLOW_BROKEN = "airflow-broken"
+"""`import airflow` fails with the new site."""
+REQUIREMENTS_BROKEN = "requirements-broken"
+"""A distribution lacks, or has in a wrong version, what it requires."""
+IMPORT_FAILED = "import-failed"
+"""A package of a directly requested project cannot be imported."""
+IMPORT_EXITED = "import-exited"
+"""An import ended the process; only a written completion record counts."""
+IMPORT_FORKED = "import-forked"
+"""An import forked the process."""
+CHECK_TIMEOUT = "check-timeout"
+"""The check hung."""
+CHECK_LOST = "check-lost"
+"""The check was stopped, or broke itself."""
+
+MAXIMUM_BYTES = 64 * 1024
+_MAXIMUM_TEXT = 8_000
+_MAXIMUM_WARNINGS = 50
+
+
+@dataclass(frozen=True)
+class PreflightRecord:
+    """How one preflight stands; the fields are those of the file."""
+
+    status: str
+    message: str
+    pid: int
+    started_at: float
+    """Unix seconds."""
+    code: str | None = None
+    warnings: tuple[str, ...] = ()
+    detail: str | None = None
+
+
+def write(path: Path, record: PreflightRecord) -> None:
+    """Write the record atomically; long texts are shortened. Raises `OSError`."""
+    short = dataclasses.replace(
+        record,
+        message=record.message[:_MAXIMUM_TEXT],
+        warnings=tuple(warning[:500] for warning in record.warnings[:_MAXIMUM_WARNINGS]),
+        detail=record.detail[-_MAXIMUM_TEXT:] if record.detail else None,
+    )
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="ascii") as stream:
+            json.dump(dataclasses.asdict(short), stream)
+        Path(name).replace(path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            Path(name).unlink()
+        raise
+
+
+def read(path: Path) -> PreflightRecord | None:
+    """Return the record, None when there is none; raises `ValueError` when the file is no record of ours."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ValueError(f"{path} is not a record: {error}") from error
+    with os.fdopen(handle, "rb") as stream:
+        content = stream.read(MAXIMUM_BYTES * 8)
+    try:
+        values = json.loads(content)
+        warnings = tuple(values["warnings"])
+        record = PreflightRecord(**{**values, "warnings": warnings})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{path} is not a record of a preflight") from error
+    if record.status not in {RUNNING, PASSED, FAILED} or not _well_typed(record):
+        raise ValueError(f"{path} is not a record of a preflight")
+    return record
+
+
+def _well_typed(record: PreflightRecord) -> bool:
+    return (
+        isinstance(record.message, str)
+        and type(record.pid) is int
+        and isinstance(record.started_at, (int, float))
+        and (record.code is None or isinstance(record.code, str))
+        and (record.detail is None or isinstance(record.detail, str))
+        and all(isinstance(warning, str) for warning in record.warnings)
+    )
