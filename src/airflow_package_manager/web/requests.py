@@ -74,7 +74,7 @@ class PackagesQuery(Query):
 class HistoryQuery(Query):
     """One page, newest first; `before` is the cursor that the page before it gave as `next`."""
 
-    before: Annotated[str, Field(pattern=r"^[0-9A-Za-z._:-]{1,100}\Z")] | None = None
+    before: Annotated[str, Field(pattern=r"^[0-9A-Za-z._:-]{1,100}$")] | None = None
     limit: Annotated[int, Field(ge=1, le=MAXIMUM_PAGE)] = 50
 
 
