@@ -28,6 +28,18 @@ class PackageManagerError(Exception):
         self.detail = detail
         self.next_action = next_action or self.default_next_action
         self.context: dict[str, object] = context
+        self.recorded = False
+        """The audit record has it already; whoever records it sets this, so that it is recorded once."""
+
+    def as_problem(self) -> dict[str, object]:
+        """Return it as an operation keeps it: `code`, `title`, `detail`, `next_action`, and the context beside them."""
+        return {
+            **self.context,
+            "code": self.code,
+            "title": self.title,
+            "detail": self.detail,
+            "next_action": self.next_action,
+        }
 
 
 # --- who asks ----------------------------------------------------------------------------------------------------

@@ -139,3 +139,13 @@ class Event:
 def expired(operation: Operation, now: float) -> bool:
     """Tell whether a PLANNED operation is past its hour (a label, not a state)."""
     return operation.state is State.PLANNED and now >= operation.expires_at
+
+
+def abandoned(operation: Operation, now: float, planning_deadline: float) -> bool:
+    """Tell whether a PLANNING operation is older than `planning_deadline` seconds (a label, not a state)."""
+    return operation.state is State.PLANNING and now >= operation.created_at + planning_deadline
+
+
+def orphaned(operation: Operation, now: float) -> bool:
+    """Tell whether an active operation has no live lease, so that any driver may take it."""
+    return operation.state in ACTIVE and (operation.lease_until is None or operation.lease_until <= now)

@@ -61,6 +61,13 @@ class StoreSnapshot:
             return None
         return locks.parse(self.locks[self.current])
 
+    def usable_lock(self) -> Lock | None:
+        """Return the lock of the last success, None when there is none or it is torn."""
+        try:
+            return self.current_lock()
+        except locks.InvalidLock:
+            return None
+
 
 @dataclass(frozen=True)
 class Change:
