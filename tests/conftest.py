@@ -1,0 +1,59 @@
+"""What several rooms of tests share: one real Airflow and one package index, started when the first test asks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from testenv.airflow_home import Airflow
+    from testenv.package_index import PackageIndexServer
+
+QUICK = {
+    "AIRFLOW__PACKAGE_MANAGER__SOAK": "4",
+    "AIRFLOW__PACKAGE_MANAGER__HEARTBEAT_TIMEOUT": "60",
+}
+
+
+@pytest.fixture(scope="session")
+def package_index() -> Iterator[PackageIndexServer]:
+    """The catalogue's packages on loopback, for as long as the tests run."""
+    from testenv.package_index import serve_catalogue
+
+    with serve_catalogue() as index:
+        yield index
+
+
+@pytest.fixture(scope="session")
+def airflow(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """A real Airflow whose components are supervised; tests leave no package behind."""
+    from testenv import airflow_environment, airflow_home
+
+    home = tmp_path_factory.mktemp("airflow")
+    settings = {**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url}
+    prepared = airflow_home.prepare(
+        home,
+        airflow_environment.build(),
+        dags={path.name: path.read_text() for path in (Path(__file__).parent / "data" / "dags").glob("*.py")},
+        users=("admin", "op", "user", "viewer"),
+        settings=settings,
+    )
+    with airflow_home.running(prepared) as started:
+        yield started
+    # What is left of a process that outlived its supervisor would hold the home open.
+    left = [path.name for path in Path("/proc").iterdir() if path.name.isdigit() and _home_of(path) == str(home)]
+    assert not left, f"processes were left behind: {left}"
+
+
+def _home_of(process: Path) -> str | None:
+    try:
+        variables = (process / "environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    for variable in variables:
+        if variable.startswith(b"AIRFLOW_HOME="):
+            return variable.removeprefix(b"AIRFLOW_HOME=").decode()
+    return None
