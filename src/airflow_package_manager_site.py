@@ -1,0 +1,57 @@
+"""Activates the site of this environment: every interpreter imports this by the `.pth` line beside it.
+
+It must be quick (no pathlib), must never raise, and must stay out of the way of its own rescue.
+"""
+# ruff: noqa: PTH
+
+import os
+import sys
+
+MARKER = ".airflow-package-manager-site"  # installer.image knows the same name; a test compares them
+
+
+def _is_rescue(argv: list[str]) -> bool:
+    """Tell whether this interpreter runs the installer or the command line, which never run on the site."""
+    words = iter(argv[1:])
+    for word in words:
+        if not word.startswith("-") or word == "-":
+            return os.path.basename(word) == "airflow-package-manager"
+        if word in {"-W", "-X", "--check-hash-based-pycs"}:
+            next(words, None)
+        elif word[1] not in "WX-":
+            for position, letter in enumerate(word):
+                if letter in "cm":
+                    module = word[position + 1 :] or next(words, "")
+                    return letter == "m" and module.partition(".")[0] == "airflow_package_manager"
+    return False
+
+
+def _activate() -> None:
+    here = os.path.dirname(os.path.abspath(__file__))
+    if sys.prefix != sys.base_prefix and not here.startswith(sys.prefix + os.sep):
+        return  # another virtual environment that sees the packages of ours
+    wanted = os.environ.get("AIRFLOW_PACKAGE_MANAGER_SITE")
+    if wanted == "off" or _is_rescue(sys.orig_argv):
+        return
+    home = os.path.expanduser(os.environ.get("AIRFLOW_HOME") or "~/airflow")
+    link = wanted or os.path.join(home, "package_manager", "active")
+    site = os.path.realpath(link)
+    if not os.path.isfile(os.path.join(site, MARKER)):
+        if wanted or os.path.lexists(link):
+            raise FileNotFoundError(f"{link} is not a complete site")
+        return
+    names = [os.path.basename(entry) for entry in sys.path]
+    places = [place for place, name in enumerate(names) if name in {"site-packages", "dist-packages"}]
+    if site not in sys.path:
+        sys.path.insert(places[0] if places else len(names), site)
+    scripts = os.path.join(site, "bin")
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    if scripts not in folders:
+        os.environ["PATH"] = os.pathsep.join([*folders, scripts])
+
+
+try:
+    _activate()
+except Exception as error:  # noqa: BLE001 - an interpreter starts, whatever is wrong with the site
+    if sys.stderr is not None:
+        sys.stderr.write(f"airflow-package-manager: this process runs without its site: {error}\n")
