@@ -13,6 +13,7 @@ import json
 import re
 import signal
 import struct
+import sys
 import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -69,8 +70,7 @@ class PackageIndexServer:
         class Handler(_Handler):
             index = server
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", port), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
@@ -142,10 +142,24 @@ def serve_catalogue(**options: Any) -> PackageIndexServer:  # noqa: ANN401 - han
     return server
 
 
+class _Server(ThreadingHTTPServer):
+    """Fit for a client that opens fifty connections at once and may be killed at any moment."""
+
+    daemon_threads = True
+    request_queue_size = 256
+
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401 - the library's types
+        """Say nothing of clients that went away."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handle_error(request, client_address)
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Answers GET and HEAD."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
     timeout = 30
     index: PackageIndexServer
 
