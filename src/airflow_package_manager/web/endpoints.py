@@ -6,52 +6,20 @@ row. A handler translates between the wire and one use case of the manager, and 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
 from airflow_package_manager import errors, refusals
 from airflow_package_manager.domain.access import Permission, Principal
-from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.web import handlers, operation_schemas, requests, schemas
-from airflow_package_manager.web.body import MAXIMUM_BYTES, MAXIMUM_FILE_BYTES
+from airflow_package_manager.web.body import MAXIMUM_FILE_BYTES
+from airflow_package_manager.web.endpoint import PATH_VALUES, Endpoint
 from airflow_package_manager.web.handlers import Api, Call
-
-PREFIX = "api/v1/"
-"""Below the address where the plugin is mounted."""
-
-Handler = Callable[[Api, Principal, Call], schemas.Answer]
-
-PATH_VALUES: Mapping[str, re.Pattern[str]] = {
-    "id": re.compile(r"[0-9a-f]{32}"),
-    "name": re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?"),
-    "n": re.compile(r"0|[1-9][0-9]{0,8}"),
-}
-"""What may stand in an address; anything else names nothing."""
+from airflow_package_manager.web.openapi import document
 
 
-@dataclass(frozen=True)
-class Endpoint:
-    """One row."""
-
-    method: str
-    path: str
-    """Template below `PREFIX`; names in braces are those of `PATH_VALUES`."""
-    permission: Permission
-    answer: type[schemas.Answer]
-    handler: Handler
-    summary: str
-    query: type[requests.Query] = requests.NoQuery
-    body: type[requests.Request] | None = None
-    body_limit: int = MAXIMUM_BYTES
-    status: int = 200
-    refuses: tuple[type[PackageManagerError], ...] = ()
-    """Beyond those of every endpoint (see `refusals_of`)."""
-
-    @property
-    def name(self) -> str:
-        """Return the operation id of the OpenAPI document."""
-        return self.handler.__name__
+def openapi(api: Api, principal: Principal, call: Call) -> schemas.Description:
+    """The document that describes this table."""
+    del api, call
+    principal.require(Permission.READ)  # no use case stands behind it that would ask
+    return schemas.Description(**document(ENDPOINTS))
 
 
 _READ, _PLAN, _APPLY = Permission.READ, Permission.PLAN, Permission.APPLY
@@ -200,31 +168,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         refuses=(errors.StoreUnavailable, errors.ClusterUnavailable, refusals.NoComponents),
     ),
     Endpoint("GET", "health", _READ, schemas.Health, handlers.health, "What users get wrong, looked at"),
+    Endpoint("GET", "openapi.json", _READ, schemas.Description, openapi, "This description, as OpenAPI 3.1"),
 )
-
-_ALWAYS: tuple[type[PackageManagerError], ...] = (
-    refusals.Malformed,
-    errors.NotAuthenticated,
-    errors.Forbidden,
-    PackageManagerError,
-    errors.DatabaseBusy,
-)
-_WITH_BODY: tuple[type[PackageManagerError], ...] = (
-    errors.CrossOrigin,
-    errors.CsrfFailed,
-    refusals.BodyTooLarge,
-    refusals.UnsupportedMediaType,
-)
-
-
-def refusals_of(endpoint: Endpoint) -> tuple[type[PackageManagerError], ...]:
-    """Return every error that the endpoint may answer with; the OpenAPI document and its test keep to it."""
-    found = [*_ALWAYS, *endpoint.refuses]
-    if "{" in endpoint.path:
-        found.append(refusals.NotFound)
-    if endpoint.body is not None:
-        found.extend(_WITH_BODY)
-    return tuple(dict.fromkeys(found))
 
 
 def match(path: str) -> tuple[tuple[Endpoint, ...], dict[str, str]]:

@@ -91,19 +91,6 @@ def stored_problem(row: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, **members}
 
 
-def internal(correlation_id: str) -> dict[str, Any]:
-    """Return the body for what nobody expected: the trace is in the server's log under this id, never here."""
-    return {
-        "correlation_id": correlation_id,
-        **_members(
-            PackageManagerError.code,
-            PackageManagerError.title,
-            "The server met an unexpected error. Nothing about it is shown here on purpose.",
-            f"Look for {correlation_id} in the server's log, and report it with the trace found there.",
-        ),
-    }
-
-
 def headers(error: PackageManagerError) -> dict[str, str]:
     """Return the headers that belong to an error: `Allow`, `Retry-After`, `WWW-Authenticate`."""
     if error.code == "method-not-allowed":

@@ -166,3 +166,11 @@ class Health(Answer):
     """All checks."""
 
     checks: list[Check]
+
+
+class Description(Answer):
+    """An OpenAPI 3.1 document."""
+
+    model_config = ConfigDict(extra="allow")
+
+    openapi: str

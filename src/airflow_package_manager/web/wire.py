@@ -258,9 +258,7 @@ def _label(
 ) -> Literal["expired", "abandoned"] | None:
     if operations_.expired(found, now):
         return "expired"
-    if found.state is State.PLANNING and now >= found.created_at + planning_deadline:
-        return "abandoned"
-    return None
+    return "abandoned" if operations_.abandoned(found, now, planning_deadline) else None
 
 
 def _actions(found: operations_.Operation, now: float) -> list[Literal["apply", "cancel"]]:

@@ -1,0 +1,118 @@
+"""FastAPI's side of the door: one route for everything, so that nothing can be reached without being authenticated.
+
+Translation only: `dispatch` decides. Work runs in FastAPI's thread pool; the one coroutine is the bounded read of the
+body, which ASGI offers no other way to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+
+from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi.responses import Response
+from starlette.exceptions import HTTPException as StarletteHTTPException
+
+from airflow_package_manager.domain.access import Principal
+from airflow_package_manager.errors import NotAuthenticated, PackageManagerError
+from airflow_package_manager.refusals import MethodNotAllowed
+from airflow_package_manager.web import body, dispatch, pages
+from airflow_package_manager.web.dispatch import Admitted, Dispatcher, Head
+from airflow_package_manager.web.handlers import Api
+
+STATIC_DIRECTORY = Path(__file__).parent / "static"
+_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+_SERVER_ERROR = 500
+
+Authenticate = Callable[..., Principal]
+"""A FastAPI dependency; raises `NotAuthenticated`, or an `HTTPException` as Airflow's own does."""
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+def create_app(
+    *,
+    api: Callable[[], Api],
+    authenticate: Authenticate,
+    base_url: str | None = None,
+    static: Path = STATIC_DIRECTORY,
+    lifespan: Lifespan | None = None,
+) -> FastAPI:
+    """Return the application; `api` is asked at each request, `base_url` is Airflow's own address where configured.
+
+    Raises `FileNotFoundError` when the page's files are missing.
+    """
+    dispatcher = Dispatcher(api=api, files=pages.load(static), base_url=base_url)
+    app = FastAPI(
+        title="Airflow Package Manager",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+
+    def admit(request: Request, principal: Principal = Depends(authenticate)) -> Admitted:  # noqa: B008
+        request.state.package_manager_principal = principal
+        return dispatcher.admit(_head(request), principal)
+
+    async def read(request: Request, admitted: Admitted = Depends(admit)) -> bytes:  # noqa: B008
+        found = bytearray()
+        if admitted.body_limit:
+            async for chunk in request.stream():
+                found += chunk
+                if len(found) > admitted.body_limit:
+                    raise body.too_large(admitted.body_limit)
+        return bytes(found)
+
+    def everything(
+        request: Request,
+        admitted: Admitted = Depends(admit),  # noqa: B008
+        raw: bytes = Depends(read),
+    ) -> Response:
+        try:
+            return _send(request, dispatcher.answer(admitted, raw))
+        except Exception as error:  # noqa: BLE001  the border: `refuse` logs what nobody expected
+            return _send(request, dispatcher.refuse(admitted.head, admitted.principal, error))
+
+    def refuse(request: Request, error: Exception) -> Response:
+        principal = getattr(request.state, "package_manager_principal", None)
+        return _send(request, dispatcher.refuse(_head(request), principal, _translated(error)))
+
+    app.add_api_route("/{path:path}", everything, methods=_METHODS, response_class=Response, include_in_schema=False)
+    for kind in (PackageManagerError, StarletteHTTPException, Exception):
+        app.add_exception_handler(kind, refuse)
+    return app
+
+
+def _translated(error: Exception) -> Exception:
+    """Return Airflow's and Starlette's own refusals as ours."""
+    if not isinstance(error, StarletteHTTPException | HTTPException) or error.status_code >= _SERVER_ERROR:
+        return error
+    if error.status_code == 405:  # noqa: PLR2004
+        return MethodNotAllowed("This method is offered nowhere here.", allowed=["GET", "HEAD", "POST"])
+    return NotAuthenticated(
+        "Airflow does not accept who you say you are: nobody is logged in, or the session or token has ended."
+    )
+
+
+def _head(request: Request) -> Head:
+    headers: dict[str, str] = {}
+    for name, value in request.headers.items():
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return Head(
+        method=request.method,
+        path=request.path_params.get("path", ""),
+        query=request.scope.get("query_string", b"").decode("latin-1"),
+        headers=headers,
+        address=request.client.host if request.client else None,
+    )
+
+
+def _send(request: Request, found: dispatch.Response) -> Response:
+    headers = dict(found.headers)
+    content = found.content
+    if request.method == "HEAD":
+        headers["Content-Length"] = str(len(content))
+        content = b""
+    return Response(content, found.status, headers, found.media_type)
