@@ -16,7 +16,7 @@ from airflow_package_manager.domain.operation import Operation, State, abandoned
 from airflow_package_manager.domain.plan import ChangeSet, StoreSnapshot
 from airflow_package_manager.domain.planning import require_same_image, text_difference
 from airflow_package_manager.domain.policy import Policy, raise_for
-from airflow_package_manager.domain.requirements import RequirementsFile
+from airflow_package_manager.domain.question import Question
 from airflow_package_manager.errors import (
     OperationInProgress,
     StalePlan,
@@ -190,17 +190,13 @@ class PackageManager(Reading):
 
     def _require_plannable(self, snapshot: StoreSnapshot, change_set: ChangeSet) -> None:
         """Raise what is known to be wrong now; the planner looks again at what it finds then."""
-        restored = None
-        if change_set.restore is not None:
-            restored = change_sets.restorable(self._repository.revision(change_set.restore)).proposed_text
-        proposed = change_sets.proposed_text(change_set, snapshot.text, restored)
-        image = self._installed.image()
-        before, after = RequirementsFile.parse(snapshot.text), RequirementsFile.parse(proposed)
-        raise_for(self._policy.check_request(after, before, image))
+        restored = None if change_set.restore is None else self._repository.revision(change_set.restore)
+        question = Question.of(change_set, snapshot, self._installed.image(), restored)
+        raise_for(self._policy.check_request(question.file, question.file_now, question.image))
         present = self._target.components()
         if not present:
             raise NoComponents("No component of Airflow is known to run under the package manager.")
-        require_same_image({name: self._target.observe(name, None) for name in present}, image)
+        require_same_image({name: self._target.observe(name, None) for name in present}, question.image)
 
     def _require_free(self, operation: Operation) -> None:
         active = self._repository.active()

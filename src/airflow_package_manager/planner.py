@@ -1,0 +1,271 @@
+"""What happens to a plan after its row is saved: resolve → policy → diff → PLANNED, or REFUSED with the problem.
+
+Runs beside the request, in any thread; reads the world, writes nothing but the operation's row. Every way it can end
+is a state: nothing is raised for a refusal, and what nobody expected is REFUSED under a correlation id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from airflow_package_manager.domain import change_sets, explain, planning
+from airflow_package_manager.domain.events import Kind, event
+from airflow_package_manager.domain.operation import Event, Operation, State
+from airflow_package_manager.domain.plan import Plan, PlanWarning
+from airflow_package_manager.domain.policy import Policy, raise_for
+from airflow_package_manager.domain.question import Question
+from airflow_package_manager.domain.resolution import Cause, Resolution
+from airflow_package_manager.errors import PackageManagerError, PlanAbandoned, ResolverTimeout, StoreConflict
+from airflow_package_manager.ports import (
+    AirflowFacts,
+    Clock,
+    InstalledDistributions,
+    OperationRepository,
+    PackageIndex,
+    RequirementStore,
+    Resolver,
+    RolloutTarget,
+)
+from airflow_package_manager.refusals import ResolutionImpossible
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PlanningRules:
+    """The plain values that a plan depends on."""
+
+    configured_components: tuple[str, ...]
+    """The setting `components`; empty means auto."""
+    order: tuple[str, ...]
+    """The setting `rollout_order`."""
+    deadline: float
+    """Seconds after which a plan is given up, whatever it is doing."""
+    preflight_seconds: int
+    """At most, before anything restarts."""
+    seconds_per_instance: int
+    """At most, to stop, install, start and verify one instance."""
+
+
+_ATTEMPTS = 5
+"""Of saving a row that others change too."""
+_RESOLVED_ANEW = PlanWarning(
+    "restored-resolved-anew",
+    "Airflow's environment is not the one of that revision any more, so its versions were worked out anew.",
+)
+
+
+class Planner:
+    """Ends PLANNING operations."""
+
+    def __init__(
+        self,
+        *,
+        store: RequirementStore,
+        target: RolloutTarget,
+        installed: InstalledDistributions,
+        index: PackageIndex,
+        resolver: Resolver,
+        repository: OperationRepository,
+        facts: AirflowFacts,
+        policy: Policy,
+        clock: Clock,
+        rules: PlanningRules,
+    ) -> None:
+        """Take the ports and plain values."""
+        self._store = store
+        self._target = target
+        self._installed = installed
+        self._index = index
+        self._resolver = resolver
+        self._repository = repository
+        self._facts = facts
+        self._policy = policy
+        self._clock = clock
+        self._rules = rules
+
+    def plan(self, operation_id: str) -> None:
+        """Go on with a PLANNING operation until it is PLANNED, REFUSED or CANCELLED; others are left alone."""
+        operation = self._repository.get(operation_id)
+        if operation.state is not State.PLANNING:
+            return
+        try:
+            plan = self._make(operation)
+        except PackageManagerError as error:
+            self._refuse(operation_id, error)
+        except Exception as error:  # noqa: BLE001  the last resort of a thread: it becomes a state and a log entry
+            correlation = uuid.uuid4().hex
+            _log.exception("Planning of operation %s failed; correlation id %s", operation_id, correlation)
+            self._refuse(
+                operation_id,
+                PackageManagerError(
+                    f"Planning met an unexpected {type(error).__name__}.",
+                    next_action=f"Look for {correlation} in the server's log.",
+                    correlation_id=correlation,
+                ),
+            )
+        else:
+            self._end(operation_id, State.PLANNED, Kind.PLAN_READY, plan=plan)
+
+    # --- the plan ------------------------------------------------------------------------------------------------
+
+    def _make(self, operation: Operation) -> Plan:
+        step = self._stepper(operation.id)
+        step("reading what is there")
+        question = self._question(operation)
+        resolution = question.stored_resolution()
+        anew = resolution is None and question.restored is not None
+        if resolution is None:
+            resolution = self._resolve(operation, question, step)
+        step("comparing with the rules")
+        raise_for(self._policy.check_closure(resolution.lock, question.image, question.snapshot.usable_lock()))
+        step("looking at the components")
+        if not self._wanted(operation):
+            raise PlanAbandoned("The plan was not wanted any more.")
+        return self._compose(question, resolution, (_RESOLVED_ANEW,) if anew else ())
+
+    def _question(self, operation: Operation) -> Question:
+        change_set = change_sets.from_json(operation.request)
+        restored = None if change_set.restore is None else self._repository.revision(change_set.restore)
+        question = Question.of(change_set, self._store.read(), self._installed.image(), restored)
+        raise_for(self._policy.check_request(question.file, question.file_now, question.image))
+        return question
+
+    def _resolve(self, operation: Operation, question: Question, step: Callable[[str], None]) -> Resolution:
+        request = question.for_the_resolver(self._policy.protected_in(question.image))
+        step("looking for contradictions")
+        causes = explain.explain(request, self._releases)
+        if causes:
+            raise ResolutionImpossible(_first(causes), causes=_as_data(causes))
+        try:
+            return self._resolver.resolve(request, step, lambda: not self._wanted(operation))
+        except ResolutionImpossible as error:
+            own = explain.explain(request, self._releases, movable=True)
+            known = error.context.get("causes")
+            error.context["causes"] = [*(known if isinstance(known, list | tuple) else ()), *_as_data(own)]
+            raise
+
+    def _compose(self, question: Question, resolution: Resolution, warnings: tuple[PlanWarning, ...]) -> Plan:
+        return planning.make_plan(
+            planning.PlanInputs(
+                snapshot=question.snapshot,
+                proposed_text=question.proposed,
+                change_set=question.change_set,
+                resolution=resolution,
+                image=question.image,
+                current_lock=question.snapshot.usable_lock(),
+                policy=self._policy,
+                statuses={name: self._target.observe(name, None) for name in self._target.components()},
+                configured_components=self._rules.configured_components,
+                order=self._rules.order,
+                running_tasks=self._running_tasks(),
+                preflight_seconds=self._rules.preflight_seconds,
+                seconds_per_instance=self._rules.seconds_per_instance,
+                further_warnings=warnings,
+            )
+        )
+
+    def _running_tasks(self) -> int | None:
+        try:
+            return self._facts.running_tasks()
+        except PackageManagerError as error:
+            _log.warning("The number of running tasks is not known: %s", error.detail)
+            return None
+
+    def _releases(self, name: str) -> tuple[str, ...]:
+        """Return a project's versions for an explanation; an index that does not answer explains nothing more."""
+        try:
+            return tuple(found.version for found in self._index.project(name).releases if found.yanked is None)
+        except PackageManagerError as error:
+            _log.info("No versions of %s to suggest: %s", name, error.detail)
+            return ()
+
+    # --- the row -------------------------------------------------------------------------------------------------
+
+    def _stepper(self, operation_id: str) -> Callable[[str], None]:
+        def step(text: str) -> None:
+            self._update(operation_id, (), lambda found: dataclasses.replace(found, step=text))
+
+        return step
+
+    def _wanted(self, operation: Operation) -> bool:
+        """Tell whether the plan is still to be made: nobody cancelled it and its time is not over."""
+        found = self._repository.get(operation.id)
+        if found.state is not State.PLANNING or found.cancel_requested:
+            return False
+        return self._clock() < operation.created_at + self._rules.deadline
+
+    def _refuse(self, operation_id: str, error: PackageManagerError) -> None:
+        found = self._repository.get(operation_id)
+        if found.cancel_requested:
+            self._end(operation_id, State.CANCELLED, Kind.CANCELLED)
+            return
+        if isinstance(error, PlanAbandoned) and self._clock() >= found.created_at + self._rules.deadline:
+            error = ResolverTimeout("The plan took longer than it may.")
+        self._end(operation_id, State.REFUSED, Kind.PLAN_REFUSED, error=error)
+
+    def _end(
+        self,
+        operation_id: str,
+        state: State,
+        kind: Kind,
+        *,
+        plan: Plan | None = None,
+        error: PackageManagerError | None = None,
+    ) -> None:
+        found = self._repository.get(operation_id)
+        now = self._clock()
+        happened = event(
+            kind,
+            now,
+            found,
+            identity=found.owner,
+            state=state,
+            details={"code": error.code} if error else {"digest": plan.digest()} if plan else {},
+            detail=error.detail if error else "",
+            packages=len(plan.package_changes) if plan else 0,
+            components=len(plan.components) if plan else 0,
+        )
+        saved = self._update(
+            operation_id,
+            (happened,),
+            lambda row: dataclasses.replace(
+                row,
+                state=state,
+                plan=plan,
+                plan_digest=plan.digest() if plan else None,
+                problem=error.as_problem() if error else None,
+                step="",
+                ended_at=None if plan else now,
+            ),
+        )
+        if saved.state is State.PLANNED and saved.cancel_requested:
+            ended = dataclasses.replace(saved, state=State.CANCELLED, updated_at=now, ended_at=now)
+            self._repository.save(ended, (event(Kind.CANCELLED, now, ended, identity=saved.owner),))
+
+    def _update(
+        self, operation_id: str, events: tuple[Event, ...], change: Callable[[Operation], Operation]
+    ) -> Operation:
+        """Save a change of a PLANNING row; when somebody ended it meanwhile, that stays."""
+        for _ in range(_ATTEMPTS):
+            found = self._repository.get(operation_id)
+            if found.state is not State.PLANNING:
+                return found
+            try:
+                return self._repository.save(dataclasses.replace(change(found), updated_at=self._clock()), events)
+            except StoreConflict:
+                continue
+        raise StoreConflict(f"The row of operation {operation_id} never stood still.")
+
+
+def _as_data(causes: tuple[Cause, ...]) -> list[dict[str, object]]:
+    return [{**dataclasses.asdict(cause), "fits": list(cause.fits)} for cause in causes]
+
+
+def _first(causes: tuple[Cause, ...]) -> str:
+    more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
+    return causes[0].message + more
