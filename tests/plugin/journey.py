@@ -30,7 +30,7 @@ def until(look: Callable[[], Value | None], what: str, seconds: float = 120, eve
 
 
 def plan(airflow: Airflow, token: str, *changes: str, **request: object) -> tuple[dict[str, Any], str]:
-    """Plan changes such as ``add good-package`` and return the operation when it is no longer PLANNING, and its token."""
+    """Plan changes such as ``add good-package`` and return the operation past PLANNING, and its token."""
     if changes:
         rows = [dict(zip(("action", "requirement"), change.split(" ", 1), strict=True)) for change in changes]
         request["changes"] = rows
