@@ -40,6 +40,7 @@ class Kind(str, enum.Enum):
     FAILED = "operation.failed"
     ACCESS_REFUSED = "access.refused"
     REQUEST_REFUSED = "request.refused"
+    MIRROR_FAILED = "audit.mirror-failed"
 
 
 SENTENCES: Mapping[Kind, str] = {
@@ -70,6 +71,7 @@ SENTENCES: Mapping[Kind, str] = {
     Kind.FAILED: "Failed: {detail}",
     Kind.ACCESS_REFUSED: "Refused to {what}: {detail}",
     Kind.REQUEST_REFUSED: "Refused to {what}: {detail}",
+    Kind.MIRROR_FAILED: "The event {kind_of_event} could not be copied into the other logs ({error}).",
 }
 
 
