@@ -1,0 +1,116 @@
+"""Checks of `doctor` that only Airflow's configuration can answer: who gets in, and what running tasks survive."""
+
+from __future__ import annotations
+
+import socket
+
+from airflow.api_fastapi.app import get_auth_manager_cls
+from airflow.configuration import conf
+
+from airflow_package_manager.domain.inventory import Check, CheckStatus
+from airflow_package_manager.plugin import auth, config
+
+RETRIES = 12
+RETRY_WAIT = 5.0
+FAILED_HEARTBEATS = 20
+"""Measured: with these three, tasks that end while the api-server is away for 21 s succeed; with the defaults not."""
+
+
+def checks() -> tuple[Check, ...]:
+    """Return the checks, each with its cause and next action."""
+    found = config.read()
+    return (_role_mapping(), _retries(found), _log_servers(found), _address(found))
+
+
+def _role_mapping() -> Check:
+    name = "role-mapping"
+    try:
+        manager = get_auth_manager_cls()
+    except Exception as error:  # noqa: BLE001  whatever a foreign class raises is this check's answer
+        return Check(
+            name,
+            CheckStatus.FAILED,
+            f"Airflow's auth manager cannot be loaded ({type(error).__name__}).",
+            "Correct [core] auth_manager.",
+        )
+    if not auth.supported(manager):
+        return Check(
+            name,
+            CheckStatus.FAILED,
+            f"{manager.__module__}.{manager.__qualname__} is not supported: nobody gets in.",
+            "Use Airflow's SimpleAuthManager with this version, or the command line.",
+        )
+    if conf.getboolean("core", "simple_auth_manager_all_admins"):
+        return Check(
+            name,
+            CheckStatus.WARNING,
+            "simple_auth_manager_all_admins is on: whoever reaches the api-server may change packages.",
+            "Switch it off unless only you can reach this address.",
+        )
+    return Check(name, CheckStatus.OK, "Only the role Admin of SimpleAuthManager gets in.")
+
+
+def _retries(found: config.AirflowConfiguration) -> Check:
+    name = "execution-api-retries"
+    cause = (
+        f"[workers] execution_api_retries is {found.execution_api_retries}, execution_api_retry_wait_max is"
+        f" {found.execution_api_retry_wait_max:g}, max_failed_heartbeats is {found.max_failed_heartbeats}."
+    )
+    if (
+        found.execution_api_retries >= RETRIES
+        and found.execution_api_retry_wait_max <= RETRY_WAIT
+        and found.max_failed_heartbeats >= FAILED_HEARTBEATS
+    ):
+        return Check(name, CheckStatus.OK, cause)
+    return Check(
+        name,
+        CheckStatus.WARNING,
+        cause + " Tasks that end while the api-server restarts may fail.",
+        f"Set execution_api_retries = {RETRIES}, execution_api_retry_wait_max = {RETRY_WAIT:g} and"
+        f" max_failed_heartbeats = {FAILED_HEARTBEATS} in [workers].",
+    )
+
+
+def _log_servers(found: config.AirflowConfiguration) -> Check:
+    name = "log-servers"
+    ports = {"scheduler or worker": found.worker_log_server_port, "triggerer": found.trigger_log_server_port}
+    open_ports = [f"{who} (port {port})" for who, port in ports.items() if _answers(_own_address(), port)]
+    if open_ports:
+        return Check(
+            name,
+            CheckStatus.WARNING,
+            f"The log server of {' and '.join(open_ports)} can be reached from other machines.",
+            "On one machine start scheduler and triggerer with --skip-serve-logs: logs are read from the disk.",
+        )
+    return Check(name, CheckStatus.OK, "No log server can be reached from other machines.")
+
+
+def _address(found: config.AirflowConfiguration) -> Check:
+    name = "base-url"
+    if found.base_url is None:
+        return Check(
+            name,
+            CheckStatus.WARNING,
+            "[api] base_url is not set: tasks call port 8080, and only the Host header says where we are.",
+            "Set [api] base_url to the address that people use.",
+        )
+    return Check(name, CheckStatus.OK, f"[api] base_url is {found.base_url}.")
+
+
+def _own_address() -> str | None:
+    """Return an address of this machine that others could use, None when it has only loopback."""
+    try:
+        address = socket.gethostbyname(socket.gethostname())
+    except OSError:
+        return None
+    return None if address.startswith("127.") else address
+
+
+def _answers(address: str | None, port: int) -> bool:
+    if address is None:
+        return False
+    try:
+        with socket.create_connection((address, port), timeout=0.5):
+            return True
+    except OSError:
+        return False

@@ -1,0 +1,86 @@
+"""What Airflow's own tables say: heartbeats, import errors, running tasks. One short session each, nothing written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from airflow.jobs.job import Job
+from airflow.models.errors import ParseImportError
+from airflow.models.taskinstance import TaskInstance
+from airflow.utils.session import create_session
+from airflow.utils.state import JobState, TaskInstanceState
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from airflow_package_manager.errors import DatabaseBusy
+from airflow_package_manager.ports import Heartbeat, ImportFailure
+
+JOB_TYPES: Mapping[str, str] = {
+    "scheduler": "SchedulerJob",
+    "triggerer": "TriggererJob",
+    "dag-processor": "DagProcessorJob",
+}
+"""Components that keep a heartbeat; the api-server and a worker keep none."""
+MAXIMUM_ERRORS = 1_000
+MAXIMUM_MESSAGE = 4_000
+"""Characters of one trace: its end, where the cause stands."""
+
+Found = TypeVar("Found")
+
+
+class AirflowDatabaseFacts:
+    """Implements `ports.AirflowFacts`; raises `DatabaseBusy` when the database does not answer."""
+
+    def heartbeats(self, component: str) -> tuple[Heartbeat, ...] | None:
+        """Return the component's running jobs, None where Airflow keeps no heartbeat for it."""
+        job_type = JOB_TYPES.get(component)
+        if job_type is None:
+            return None
+        wanted = select(Job.hostname, Job.latest_heartbeat, Job.start_date).where(
+            Job.job_type == job_type, Job.state == JobState.RUNNING
+        )
+        return _read(
+            lambda session: tuple(
+                Heartbeat(host or "", beat.timestamp(), started.timestamp())
+                for host, beat, started in session.execute(wanted)
+                if beat is not None and started is not None
+            )
+        )
+
+    def import_errors(self) -> tuple[ImportFailure, ...]:
+        """Return the DAG files that cannot be imported, by bundle and path."""
+        wanted = (
+            select(
+                ParseImportError.bundle_name,
+                ParseImportError.filename,
+                ParseImportError.timestamp,
+                ParseImportError.stacktrace,
+            )
+            .order_by(ParseImportError.id)
+            .limit(MAXIMUM_ERRORS)
+        )
+        return _read(
+            lambda session: tuple(
+                ImportFailure(
+                    "/".join(part for part in (bundle, name) if part),
+                    at.timestamp() if at else 0.0,
+                    (trace or "")[-MAXIMUM_MESSAGE:],
+                )
+                for bundle, name, at, trace in session.execute(wanted)
+            )
+        )
+
+    def running_tasks(self) -> int:
+        """Return how many task instances run now."""
+        wanted = select(func.count()).where(TaskInstance.state == TaskInstanceState.RUNNING)
+        return _read(lambda session: int(session.scalar(wanted) or 0))
+
+
+def _read(query: Callable[[Session], Found]) -> Found:
+    try:
+        with create_session() as session:
+            return query(session)
+    except SQLAlchemyError as error:
+        raise DatabaseBusy(f"Airflow's database did not answer ({type(error).__name__}).") from error
