@@ -112,14 +112,15 @@ class Directory:
     # --- requirements, locks, current ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, waiting: bool = True) -> Iterator[None]:
         """Hold the only right to change requirements, locks, `current` and stamps; waits for whoever holds it.
 
-        The kernel gives it up when the holder dies, so no lock is ever left behind. Not re-entrant.
+        Without `waiting` raises `BlockingIOError` when somebody does. The kernel gives it up when the holder dies, so
+        no lock is ever left behind. Not re-entrant.
         """
         descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if waiting else fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
         finally:
             os.close(descriptor)
