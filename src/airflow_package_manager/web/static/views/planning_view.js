@@ -1,0 +1,51 @@
+/** While versions are worked out: what is being done, for how long, and the way out. */
+import { fill, h, visible } from "../dom.js";
+import { dateTime, duration, timeOfDay } from "../format.js";
+import { button, card, facts } from "../parts.js";
+import { problemNotice } from "../problem.js";
+import { may } from "../state.js";
+
+/**
+ * @param {import("../wire.d.ts").Operation} operation
+ * @param {() => Promise<void>} cancel
+ * @param {AbortSignal} signal
+ * @returns {import("./operation.js").Part}
+ */
+export function planningView(operation, cancel, signal) {
+  const step = h("p", { class: "step-now", role: "status" });
+  const elapsed = h("span", { class: "number" });
+  const list = h("ol", { class: "steps-done" });
+  const trouble = h("div", null);
+  let drawn = 0;
+  const tick = () => fill(elapsed, duration((Date.now() - new Date(operation.created_at).getTime()) / 1000));
+  tick();
+  const timer = setInterval(tick, 1000);
+  signal.addEventListener("abort", () => clearInterval(timer));
+  const stop = button("Cancel planning", async () => {
+    stop.disabled = true;
+    try {
+      await cancel();
+    } catch (error) {
+      stop.disabled = false;
+      fill(trouble, problemNotice(error));
+    }
+  });
+  const element = card("Working out the plan", {
+    note: ["Nothing is changed by planning. ", elapsed],
+    actions: may("plan") && stop,
+  },
+  trouble,
+  facts([["Change", h("bdi", null, visible(operation.summary))], ["Asked by", h("bdi", null, visible(operation.owner.name))], ["Since", dateTime(operation.created_at)]]),
+  list,
+  h("div", { class: "working" }, h("span", { class: "spinner", "aria-hidden": "true" }), step));
+  return {
+    element,
+    update: ({ operation: now, events }) => {
+      if (step.textContent !== now.step) fill(step, visible(now.step || "Starting"));
+      for (const event of events.slice(drawn)) {
+        list.appendChild(h("li", null, h("span", { class: "muted number" }, timeOfDay(event.at)), " ", h("span", { dir: "auto" }, visible(event.message))));
+      }
+      drawn = events.length;
+    },
+  };
+}
