@@ -1,0 +1,71 @@
+import pytest
+
+from airflow_package_manager.errors import CrossOrigin, CsrfFailed
+from airflow_package_manager.web.forgery import require_own_origin
+
+MARKER = {"x-package-manager": "1"}
+BEARER = {"authorization": "Bearer abc.def.ghi"}
+BASE = "https://airflow.example.com/team"
+
+
+@pytest.mark.parametrize(
+    ("headers", "base_url"),
+    [
+        ({"sec-fetch-site": "same-origin"}, None),
+        ({"sec-fetch-site": "same-origin", "origin": "https://airflow.example.com"}, BASE),
+        ({"origin": "https://airflow.example.com"}, BASE),
+        ({"origin": "https://airflow.example.com:443"}, BASE),
+        ({"origin": "http://10.0.0.5:8080", "host": "10.0.0.5:8080"}, None),
+        ({"origin": "http://10.0.0.5:8080", "host": "10.0.0.5:8080"}, BASE),
+        ({"origin": "https://AIRFLOW.example.com", "host": "airflow.example.com"}, None),
+        ({"origin": "http://[::1]:8080", "host": "[::1]:8080"}, None),
+        (BEARER, None),
+        ({"authorization": "bearer x"}, BASE),
+    ],
+)
+def test_our_own_page_and_programs_pass(headers: dict[str, str], base_url: str | None) -> None:
+    require_own_origin({**headers, **MARKER}, base_url)
+
+
+@pytest.mark.parametrize(
+    ("headers", "base_url"),
+    [
+        ({"sec-fetch-site": "cross-site"}, None),
+        ({"sec-fetch-site": "same-site"}, None),
+        ({"sec-fetch-site": "none"}, None),
+        ({"sec-fetch-site": ""}, None),
+        ({"sec-fetch-site": "same-origin, cross-site"}, None),
+        ({"sec-fetch-site": "cross-site", **BEARER}, None),
+        ({"sec-fetch-site": "same-origin", "origin": "null"}, None),
+        ({"origin": "null", **BEARER}, BASE),
+        ({"origin": "https://evil.example.com", "host": "airflow.example.com"}, BASE),
+        ({"origin": "https://evil.example.com", "host": "airflow.example.com", **BEARER}, BASE),
+        ({"origin": "http://airflow.example.com"}, BASE),
+        ({"origin": "https://airflow.example.com.evil.example.com"}, BASE),
+        ({"origin": "https://airflow.example.com@evil.example.com"}, BASE),
+        ({"origin": "http://10.0.0.5:8080", "host": "10.0.0.5:8081"}, None),
+        ({"origin": "http://10.0.0.5", "host": "10.0.0.5:8080"}, None),
+        ({"origin": "http://x:99999", "host": "x"}, None),
+        ({"origin": "file://"}, None),
+        ({"origin": ""}, BASE),
+        ({"origin": "https://airflow.example.com, https://evil.example.com"}, BASE),
+        ({}, None),
+        ({}, BASE),
+        ({"authorization": "Basic dTpw"}, None),
+        ({"authorization": "Bearer "}, None),
+    ],
+)
+def test_whatever_another_site_can_make_a_browser_send_is_refused(
+    headers: dict[str, str], base_url: str | None
+) -> None:
+    with pytest.raises(CrossOrigin):
+        require_own_origin({**headers, **MARKER}, base_url)
+
+
+@pytest.mark.parametrize("marker", [{}, {"x-package-manager": "0"}, {"x-package-manager": "1, 1"}])
+@pytest.mark.parametrize("headers", [{"sec-fetch-site": "same-origin"}, BEARER])
+def test_the_header_that_only_our_own_senders_know_is_wanted_from_all(
+    headers: dict[str, str], marker: dict[str, str]
+) -> None:
+    with pytest.raises(CsrfFailed):
+        require_own_origin({**headers, **marker}, None)
