@@ -46,13 +46,10 @@ class Dependencies:
         self._needs: dict[str, tuple[Need, ...]] = {}
         for name, (_version, lines) in distributions.items():
             for line in lines:
-                head = _HEAD.match(line)
-                if head is None:
-                    continue  # not PEP 508: nothing that could be compared
-                target = normalised(head[1])
-                self._lines.setdefault(target, []).append((name, line))
-                if head[2]:
-                    wanted = {normalised(part.strip()) for part in head[2].split(",")}
+                target, wanted = _head(line)
+                if target:
+                    self._lines.setdefault(target, []).append((name, line))
+                if wanted:
                     self._extras.setdefault(target, set()).update(wanted)
 
     @classmethod
@@ -87,7 +84,8 @@ class Dependencies:
 
     def required_by(self, name: str) -> tuple[str, ...]:
         """Return the normalised names of those that need this project, sorted."""
-        return tuple(sorted({need.name for need in self.needs(name)} - {name}))
+        needs = self.needs(name)
+        return tuple(sorted({need.name for need in needs} - {name})) if needs else ()
 
     def _applies(self, owner: str, requirement: Requirement) -> bool:
         if requirement.marker is None:
@@ -108,6 +106,16 @@ class _ByFingerprint:
 def _of_image(key: _ByFingerprint) -> Dependencies:
     found = {name: (item.version, item.requires) for name, item in key.image.distributions.items()}
     return Dependencies(found, key.image.markers)
+
+
+@lru_cache(maxsize=16_384)
+def _head(line: str) -> tuple[str, frozenset[str]]:
+    """Return normalised name and extras; an empty name for a line that is not PEP 508."""
+    head = _HEAD.match(line)
+    if head is None:
+        return "", frozenset()
+    extras = frozenset(normalised(part.strip()) for part in head[2].split(",")) if head[2] else frozenset()
+    return normalised(head[1]), extras
 
 
 @lru_cache(maxsize=16_384)

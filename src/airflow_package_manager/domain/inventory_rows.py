@@ -39,26 +39,28 @@ _Contents = tuple[Mapping[str, str] | None, Mapping[str, str] | None]
 def rows(inputs: InventoryInputs) -> Inventory:
     """Return one row per project that is requested, locked, or in the image, sorted by name."""
     file = RequirementsFile.parse(inputs.snapshot.text)
-    current = _current_lock(inputs.snapshot)
+    entries = file.entries
+    number = inputs.snapshot.current
+    current = None if number is None else _read_lock(inputs.snapshot.locks.get(number, ""))
     locked = {pin.name: pin for pin in current.pins} if current else {}
     requested: dict[str, list[str]] = {}
-    for entry in file.entries:
-        requested.setdefault(entry.name, []).append(str(entry.requirement))
+    for entry in entries:
+        requested.setdefault(entry.name, []).append(entry.written)
     image = {name: found.version for name, found in inputs.image.distributions.items()}
     contents = _contents(inputs, image)
     by_image = Dependencies.of_image(inputs.image)
     by_site = Dependencies(
         {name: (found.version, found.requires) for name, found in inputs.known.items() if name in locked},
         inputs.image.markers,
-        {entry.name: frozenset(map(locks.normalised, entry.requirement.extras)) for entry in file.entries},
+        {entry.name: frozenset(map(locks.normalised, entry.requirement.extras)) for entry in entries},
     )
     in_sites = {name for views in contents.values() for site, _image in views if site for name in site}
     everything = sorted(requested.keys() | locked.keys() | image.keys() | in_sites)
     found = []
     for name in everything:
         pin = locked.get(name)
-        cells = tuple(_cell(component, name, contents[component]) for component in inputs.statuses)
-        hidden = {owner for owner in by_image.required_by(name) if owner not in locked}
+        cells = tuple([_cell(component, name, views) for component, views in contents.items()])
+        owners = [owner for owner in by_image.required_by(name) if owner not in locked]
         described = (inputs.known.get(name) if pin else None) or inputs.image.distributions.get(name)
         found.append(
             PackageRow(
@@ -75,7 +77,7 @@ def rows(inputs: InventoryInputs) -> Inventory:
                     protected=name in inputs.protected,
                     unknown=any(cell.source is Source.UNKNOWN for cell in cells),
                 ),
-                required_by=tuple(sorted(hidden | set(by_site.required_by(name)))),
+                required_by=tuple(sorted({*owners, *by_site.required_by(name)})),
             )
         )
     return Inventory(
@@ -88,13 +90,6 @@ def rows(inputs: InventoryInputs) -> Inventory:
     )
 
 
-def _current_lock(snapshot: StoreSnapshot) -> Lock | None:
-    try:
-        return snapshot.current_lock()
-    except InvalidLock:
-        return None
-
-
 def _contents(inputs: InventoryInputs, image: Mapping[str, str]) -> dict[str, tuple[_Contents, ...]]:
     """Return for each component what its instances have, each different view once; none at all is not known."""
     empty = Lock(python=inputs.image.python, platform=inputs.image.platform, image="", requirements="")
@@ -102,7 +97,7 @@ def _contents(inputs: InventoryInputs, image: Mapping[str, str]) -> dict[str, tu
     for text in inputs.snapshot.locks.values():
         found = _read_lock(text)
         if found is not None:
-            sites[found[0]] = found[1]
+            sites[found.digest()] = {pin.name: pin.version for pin in found.pins}
     fingerprint = inputs.image.fingerprint()
 
     def view(instance: Instance) -> tuple[str | None, bool, bool]:
@@ -120,21 +115,21 @@ def _contents(inputs: InventoryInputs, image: Mapping[str, str]) -> dict[str, tu
 
 
 @lru_cache(maxsize=32)
-def _read_lock(text: str) -> tuple[str, Mapping[str, str]] | None:
-    """Return digest and versions of a lock (a lock's text never changes, so this is remembered)."""
+def _read_lock(text: str) -> Lock | None:
+    """Return a lock, None for a damaged one (a lock's text never changes, so this is remembered)."""
     try:
-        found = locks.parse(text)
+        return locks.parse(text)
     except InvalidLock:
         return None
-    return found.digest(), {pin.name: pin.version for pin in found.pins}
 
 
 def _cell(component: str, name: str, views: tuple[_Contents, ...]) -> InstalledIn:
     """Return what a component has of a project; instances that disagree make it unknown."""
-    first = _of_view(name, views[0])
-    if any(_of_view(name, view) != first for view in views[1:]):
-        return InstalledIn(component, None, Source.UNKNOWN)
-    return InstalledIn(component, first[0], first[1])
+    version, source = _of_view(name, views[0])
+    for view in views[1:]:
+        if _of_view(name, view) != (version, source):
+            return InstalledIn(component, None, Source.UNKNOWN)
+    return InstalledIn(component, version, source)
 
 
 def _of_view(name: str, view: _Contents) -> tuple[str | None, Source]:
@@ -148,6 +143,7 @@ def _of_view(name: str, view: _Contents) -> tuple[str | None, Source]:
     return (image[name], Source.IMAGE) if name in image else (None, Source.ABSENT)
 
 
+@lru_cache(maxsize=32)
 def _badges(*, requested: bool, locked: bool, in_image: bool, protected: bool, unknown: bool) -> tuple[Badge, ...]:
     held = {
         Badge.DIRECT: requested,

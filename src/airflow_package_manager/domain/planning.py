@@ -246,7 +246,7 @@ def _effect(before: str | None, after: str | None) -> Effect:
 def _requirements_by_name(text: str) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for entry in RequirementsFile.parse(text).entries:
-        found.setdefault(entry.name, []).append(str(entry.requirement))
+        found.setdefault(entry.name, []).append(entry.written)
     return found
 
 

@@ -49,7 +49,7 @@ def parse_requirement(text: str, field: str) -> Requirement:
     Raises `InvalidRequirement`, and `PolicyViolation` for a direct reference.
     """
     try:
-        return read_requirement(text)
+        return Requirement(str(read_requirement(text)))  # a value of the caller's own: Requirement is mutable
     except DirectReference as error:
         violation = {
             "rule": "direct-reference",

@@ -46,6 +46,8 @@ class RequirementLine:
     """SHA-256, 64 hex digits each."""
     other_options: tuple[str, ...] = ()
     """Options of this requirement that we do not use, credentials masked."""
+    written: str = ""
+    """The requirement as packaging writes it."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,10 @@ class Reading:
     """What a logical line says, wherever it stands."""
 
     requirement: Requirement | None = None
+    name: str | None = None
+    """Normalised, of the requirement."""
+    written: str = ""
+    """The requirement as packaging writes it."""
     hashes: frozenset[str] = frozenset()
     other_options: tuple[str, ...] = ()
     kind: LineKind | None = None
@@ -173,7 +179,13 @@ def _read_requirement_line(content: str) -> Reading:
     others = tuple(shown(option, quoted=False) for option in own if not _HASH.fullmatch(option))
     if _OWN_OPTION.sub("", given).strip():
         return Reading(kind=LineKind.INVALID, reason="an option stands behind the requirement that belongs elsewhere.")
-    return Reading(requirement=requirement, hashes=hashes, other_options=others)
+    return Reading(
+        requirement=requirement,
+        name=normalised(requirement.name),
+        written=str(requirement),
+        hashes=hashes,
+        other_options=others,
+    )
 
 
 _REASONS = {

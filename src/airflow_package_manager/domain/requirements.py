@@ -43,14 +43,10 @@ class RequirementsFile:
         """The lines that name a project and that we use, in their order."""
         return tuple(
             RequirementLine(
-                normalised(reading.requirement.name),
-                reading.requirement,
-                line.number,
-                reading.hashes,
-                reading.other_options,
+                reading.name, reading.requirement, line.number, reading.hashes, reading.other_options, reading.written
             )
             for line in self.lines
-            if (reading := line.reading).requirement is not None
+            if (reading := line.reading).requirement is not None and reading.name is not None
         )
 
     def kept_lines(self) -> tuple[KeptLine, ...]:
@@ -59,12 +55,12 @@ class RequirementsFile:
 
     def names(self) -> tuple[str, ...]:
         """Return the normalised names of the entries, each once, in order."""
-        return tuple(dict.fromkeys(entry.name for entry in self.entries))
+        return tuple(dict.fromkeys(line.reading.name for line in self.lines if line.reading.name is not None))
 
     def add(self, requirement: Requirement) -> RequirementsFile:
         """Append one line; raises `AlreadyRequired`."""
         name = normalised(requirement.name)
-        found = [line for line in self.lines if name in (_name(line), line.reading.direct_name)]
+        found = [line for line in self.lines if name in (line.reading.name, line.reading.direct_name)]
         if found:
             by_address = all(line.reading.direct_name == name for line in found)
             raise AlreadyRequired(
@@ -114,7 +110,7 @@ class RequirementsFile:
         return self._with(self._only(normalised(name)), "")
 
     def _only(self, name: str) -> int:
-        found = [index for index, line in enumerate(self.lines) if _name(line) == name]
+        found = [index for index, line in enumerate(self.lines) if line.reading.name == name]
         numbers = [self.lines[index].number for index in found]
         if len(found) > 1:
             raise AmbiguousRequirement(
@@ -153,11 +149,6 @@ def apply_change_set(text: str, changes: Iterable[Change]) -> str:
         else:
             file = file.remove(requirement.name)
     return file.render()
-
-
-def _name(line: Line) -> str | None:
-    requirement = line.reading.requirement
-    return None if requirement is None else normalised(requirement.name)
 
 
 def _line_end(raw: str) -> str:
