@@ -17,25 +17,30 @@ from airflow_package_manager.installer.image import MARKER
 _MAXIMUM_BYTES = 4096
 
 
-def write(site: Path, lock_digest: str) -> None:
-    """Mark the site as complete; the last act before it gets its name."""
-    path = site / MARKER
-    with path.open("x", encoding="ascii") as stream:
-        json.dump({"format": 1, "lock": lock_digest, "records": _records_digest(site)}, stream)
+def write(site: Path, lock_digest: str, image: str) -> None:
+    """Mark the site as complete; the last act before it gets its name. `image`: whose gate it passed."""
+    content = {"format": 1, "lock": lock_digest, "image": image, "records": _records_digest(site)}
+    fresh = site / f"{MARKER}.{os.getpid()}"
+    with fresh.open("w", encoding="ascii") as stream:
+        json.dump(content, stream)
         stream.flush()
         os.fsync(stream.fileno())
+    fresh.replace(site / MARKER)
 
 
-def holds(site: Path, lock_digest: str) -> bool:
+def holds(site: Path, lock_digest: str, image: str | None = None) -> bool:
     """Tell whether the site is complete, of this lock, and its RECORDs are those of the installation.
 
-    A link instead of the directory or of a file that counts is a no.
+    With `image` (a fingerprint), also whether it passed the gate of that image. A link instead of the directory or of
+    a file that counts is a no.
     """
     try:
         if not stat.S_ISDIR(os.lstat(site).st_mode):
             return False
         marker = json.loads(_read(site / MARKER, _MAXIMUM_BYTES))
         if not isinstance(marker, dict) or marker.get("format") != 1 or marker.get("lock") != lock_digest:
+            return False
+        if image is not None and marker.get("image") != image:
             return False
         return bool(marker.get("records") == _records_digest(site))
     except (OSError, ValueError):

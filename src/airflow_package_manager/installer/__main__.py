@@ -1,0 +1,135 @@
+"""`python -m airflow_package_manager.installer`: brings the site of one component up to date before it starts.
+
+Chooses `lock.<stamp>` of the component, else `lock.<current>`, waits a bounded time for a lock that is not there yet,
+and answers with one JSON line (`domain.report.InstallReport`). Exit status: 0, 1 (final), 75 (trying again may help).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from airflow_package_manager.domain import report
+from airflow_package_manager.domain.report import InstallReport
+from airflow_package_manager.errors import PackageManagerError
+from airflow_package_manager.installer.directory import Directory
+from airflow_package_manager.installer.install import install
+from airflow_package_manager.installer.site_choice import wanted_revision
+
+if TYPE_CHECKING:
+    from airflow_package_manager.settings import Settings
+
+USAGE = """\
+usage: python -m airflow_package_manager.installer [--directory D] [--component C | --revision N]
+                                                   [--wait SECONDS] [--report FILE]
+
+Installs the lock of one component into the shared directory D (default: the setting of that name): what the component
+C is stamped with, or revision N, else the current one. Waits for a lock that is not there yet. Prints one JSON line,
+and writes it to FILE too. Exit status: 0, 1 (final), 75 (trying again may help).
+"""
+_EXIT_USAGE = 2
+_POLL = 0.2
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which lock an instance uses."""
+
+    revision: int | None
+    """None: there is none, so the instance runs on its image alone."""
+    in_flight: bool
+    """The revision was never promoted."""
+
+
+def choose(directory: Directory, *, component: str | None = None, revision: int | None = None) -> Choice:
+    """Return the lock to install: the revision given, else the component's stamp, else `current`.
+
+    Raises `OSError`, and `ValueError` for a stamp or `current` that we did not write.
+    """
+    current = directory.read_current()
+    if revision is None:
+        stamp = directory.read_stamp(component).revision if component is not None else None
+        revision = wanted_revision(stamp, current, directory.revisions())
+    return Choice(revision, in_flight=revision is not None and revision > (current or 0))
+
+
+def run(directory: Directory, *, component: str | None, revision: int | None, wait: float) -> InstallReport:
+    """Choose, wait up to `wait` seconds for the lock, install, and return the report."""
+    deadline = time.monotonic() + wait
+    while True:
+        try:
+            choice = choose(directory, component=component, revision=revision)
+            if choice.revision is None:
+                return InstallReport(report.NO_SITE)
+            text = directory.read_lock(choice.revision)
+        except (OSError, ValueError) as error:
+            return InstallReport(report.FAILED, revision, code="lock-invalid", cause=f"{error}.")
+        if text is not None:
+            answer, _site = install(
+                directory,
+                text,
+                revision=choice.revision,
+                in_flight=choice.in_flight,
+                settings=_settings,
+            )
+            return answer
+        if time.monotonic() >= deadline:
+            return InstallReport(
+                report.FAILED,
+                choice.revision,
+                code="lock-missing",
+                cause=f"{directory.lock(choice.revision)} is not there (yet).",
+                retryable=True,
+            )
+        time.sleep(min(_POLL, max(0.0, deadline - time.monotonic())))
+
+
+def main(arguments: list[str]) -> int:
+    """Return the exit status; prints the report, and writes it to `--report`."""
+    try:
+        given = _options(arguments)
+        wait = float(given.get("--wait", "0"))
+        revision = int(given["--revision"]) if "--revision" in given else None
+    except ValueError as error:
+        print(f"{error}\n{USAGE}" if str(error) else USAGE, end="", file=sys.stderr)  # noqa: T201 - a command's words
+        return _EXIT_USAGE
+    try:
+        root = given.get("--directory") or _settings().directory
+        answer = run(Directory(root), component=given.get("--component"), revision=revision, wait=wait)
+    except PackageManagerError as error:
+        answer = InstallReport(report.FAILED, code="install-failed", cause=f"{error.detail} {error.next_action}")
+    line = report.dump(answer)
+    print(line)  # noqa: T201 - this is the answer
+    if "--report" in given:
+        Path(given["--report"]).write_text(line, encoding="ascii")
+    return answer.exit_status
+
+
+def _settings() -> Settings:
+    from airflow_package_manager import settings  # noqa: PLC0415 - as above
+
+    return settings.load()
+
+
+def _options(arguments: list[str]) -> dict[str, str]:
+    """Return option → value (argparse would cost a fifth of what this process may); raises `ValueError`."""
+    known = {"--directory", "--component", "--revision", "--wait", "--report"}
+    found = {}
+    words = iter(arguments)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if name not in known:
+            raise ValueError("" if name in {"-h", "--help"} else f"unknown: {word}")
+        found[name] = value if equals else next(words, "")
+        if not found[name]:
+            raise ValueError(f"{name} needs a value")
+    if {"--component", "--revision"} <= set(found):
+        raise ValueError("--component and --revision exclude each other")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
