@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from tests.fakes.faults import Faults
-
 from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain.plan import StoreSnapshot
 from airflow_package_manager.domain.rollout import (
@@ -22,6 +20,7 @@ from airflow_package_manager.domain.rollout import (
 )
 from airflow_package_manager.errors import StampConflict
 from airflow_package_manager.refusals import NoComponents
+from tests.fakes.faults import Faults
 
 IMAGE = "a" * 64
 
@@ -66,6 +65,8 @@ class _Component:
     version: int = 1
     digest: str | None = None
     """Of the site that its child runs on."""
+    wanted: str | None = None
+    """Of the site that its stamp asked for; without a stamp, that of `current` when it was looked up."""
     good: set[str | None] = field(default_factory=lambda: {None})
     """Sites it was ready on."""
     behaviour: Behaviour = Behaviour.READY
@@ -119,7 +120,7 @@ class FakeTarget:
         with self._guard:
             found = self._components[component]
             found.stamp, found.version = revision, found.version + 1
-            wanted = self._wanted(found)
+            found.wanted = wanted = self._look_up(revision)
             if wanted != MISSING:
                 found.digest = wanted
                 found.good.add(wanted)
@@ -185,12 +186,13 @@ class FakeTarget:
             raise NoComponents(f"No instance of {component} is known.", components=[component])
         return self._components[component]
 
-    def _wanted(self, component: _Component) -> str | None:
+    def _look_up(self, revision: int | None) -> str | None:
+        """Return the digest that a stamp means now."""
         snapshot = self._snapshot()
-        revision = snapshot.current if component.stamp is None else component.stamp
-        text = snapshot.locks.get(revision) if revision is not None else None
+        used = snapshot.current if revision is None else revision
+        text = snapshot.locks.get(used) if used is not None else None
         if text is None:
-            return None if component.stamp is None else MISSING
+            return None if revision is None else MISSING
         return locks.parse(text).digest()
 
     def _set_stamp(self, component: str, revision: int | None, expected: str) -> None:
@@ -201,7 +203,7 @@ class FakeTarget:
             if revision == found.stamp:
                 return
             found.stamp, found.version = revision, found.version + 1
-            wanted = self._wanted(found)
+            found.wanted = wanted = self._look_up(revision)
             if wanted == found.digest:
                 return
             works = wanted in found.good or found.behaviour is not Behaviour.INSTALL_FAILS
@@ -213,7 +215,7 @@ class FakeTarget:
     def _observe(self, component: str, wanted: str | None) -> ComponentStatus:
         with self._guard:
             found = self._find(component)
-            target = self._wanted(found) if wanted is None else wanted
+            target = found.wanted if wanted is None else wanted
             status, message, final = self._verdict(found, target)
             if status is Status.NOT_FOUND:
                 return aggregate(component, ())
@@ -239,7 +241,7 @@ class FakeTarget:
             return ComponentStatus(verdict.name, verdict.status, verdict.message, verdict.instances, final)
 
     def _verdict(self, found: _Component, target: str | None) -> tuple[Status, str, bool]:
-        own = self._wanted(found)
+        own = found.wanted
         if own in found.good:
             found.digest = own
         elif found.behaviour is Behaviour.FALLS_BACK:

@@ -23,7 +23,6 @@ class Kind(str, enum.Enum):
     STAGED = "lock.staged"
     UNSTAGED = "lock.removed"
     PREFLIGHT_STARTED = "preflight.started"
-    PREFLIGHT_LOST = "preflight.lost"
     PREFLIGHT_WARNING = "preflight.warning"
     PREFLIGHT_PASSED = "preflight.passed"
     PROMOTED = "requirements.written"
@@ -54,7 +53,6 @@ SENTENCES: Mapping[Kind, str] = {
     Kind.STAGED: "The lock of revision {revision} was stored beside the current one.",
     Kind.UNSTAGED: "The lock of revision {revision} was removed.",
     Kind.PREFLIGHT_STARTED: "The check before the rollout was started.",
-    Kind.PREFLIGHT_LOST: "The check before the rollout was lost and is started again.",
     Kind.PREFLIGHT_WARNING: "The check before the rollout warns: {detail}",
     Kind.PREFLIGHT_PASSED: "The check before the rollout passed.",
     Kind.PROMOTED: "The requirements were written.",

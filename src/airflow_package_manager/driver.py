@@ -1,0 +1,159 @@
+"""Who drives: takes the lease of an active operation, lets the engine step, adopts what a dead driver left.
+
+No decision about packages. A lost lease means stop, silently: the other driver goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable
+
+from airflow_package_manager.domain.operation import ACTIVE, TERMINAL, Operation, State
+from airflow_package_manager.engine import Engine, LeaseLost
+from airflow_package_manager.errors import PackageManagerError
+from airflow_package_manager.ports import Clock, OperationRepository
+
+LEASE_SECONDS = 15.0
+RENEW_SECONDS = 5.0
+WATCH_SECONDS = 10.0
+POLL_SECONDS = 1.0
+BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds before each further try of a step that met what may pass by itself; then it goes back."""
+TRIES_OF_GOING_BACK = 20
+"""About five minutes."""
+
+_log = logging.getLogger(__name__)
+
+
+class HeldLease:
+    """The lease of one operation in the hands of one run."""
+
+    def __init__(self, repository: OperationRepository, clock: Clock, operation_id: str, holder: str) -> None:
+        """Take what it needs to ask; nothing is held before `require`."""
+        self._repository = repository
+        self._clock = clock
+        self._operation_id = operation_id
+        self._holder = holder
+        self._renewed_at = float("-inf")
+
+    @property
+    def holder(self) -> str:
+        """Unique per run: two runs of one process never share a lease."""
+        return self._holder
+
+    def require(self) -> None:
+        """Take or renew it; raises `LeaseLost`."""
+        now = self._clock()
+        if not self._repository.claim(self._operation_id, self._holder, now=now, seconds=LEASE_SECONDS):
+            raise LeaseLost(self._operation_id)
+        self._renewed_at = now
+
+    def keep(self) -> None:
+        """Renew it when a third of its life is over; raises `LeaseLost`."""
+        if self._clock() >= self._renewed_at + RENEW_SECONDS:
+            self.require()
+
+
+class Driver:
+    """Drives operations to their end, one run per thread."""
+
+    def __init__(
+        self,
+        *,
+        repository: OperationRepository,
+        engine: Engine,
+        clock: Clock,
+        name: str,
+        sleep: Callable[[float], object] | None = None,
+    ) -> None:
+        """Take the ports; `name` says which process this is, for example ``host:pid``.
+
+        `sleep` (seconds) replaces waiting on the `stop` of a run.
+        """
+        self._repository = repository
+        self._engine = engine
+        self._clock = clock
+        self._name = name
+        self._sleep = sleep
+
+    def run(self, operation_id: str, stop: threading.Event | None = None) -> Operation:
+        """Drive the operation until it has ended, `stop` is set, or another driver has it; return it as it then is.
+
+        Raises `NotFound`, and `DatabaseBusy` when not even the lease could be asked for.
+        """
+        lease = HeldLease(self._repository, self._clock, operation_id, f"{self._name}:{uuid.uuid4().hex[:8]}")
+        try:
+            if self._repository.get(operation_id).state in ACTIVE:
+                lease.require()
+                self._drive(operation_id, lease, stop or threading.Event())
+                self._repository.release(operation_id, lease.holder)
+        except LeaseLost:
+            _log.debug("Operation %s is driven by somebody else.", operation_id)
+        return self._repository.get(operation_id)
+
+    def adopt_orphan(self, stop: threading.Event | None = None) -> Operation | None:
+        """Drive the active operation when no live lease holds it; return it as it then is, None when there is none."""
+        found = self._repository.active()
+        return None if found is None else self.run(found.id, stop)
+
+    def watch(self, stop: threading.Event) -> None:
+        """Look every 10 s for an active operation without a live lease, until `stop` is set."""
+        while not stop.is_set():
+            try:
+                self.adopt_orphan(stop)
+            except PackageManagerError as error:
+                _log.warning("Looking for an operation to go on with failed: %s", error.detail)
+            except Exception:  # noqa: BLE001  the watch outlives whatever one look met
+                _log.exception("Looking for an operation to go on with failed.")
+            stop.wait(WATCH_SECONDS)
+
+    def _drive(self, operation_id: str, lease: HeldLease, stop: threading.Event) -> None:
+        sleep = self._sleep or stop.wait
+        tries = 0
+        hopeless: PackageManagerError | None = None
+        operation: Operation | None = None
+        while not stop.is_set():
+            try:
+                lease.keep()
+                operation = self._repository.get(operation_id)
+                if operation.state in TERMINAL:
+                    return
+                if hopeless is None:
+                    after = self._engine.advance(operation, lease)
+                else:
+                    after = self._engine.give_up(operation, hopeless, lease)
+            except LeaseLost:
+                raise
+            except Exception as error:  # noqa: BLE001  whatever a step meets ends in a state, not in a dead thread
+                tries += 1
+                known = _known(operation_id, error)
+                if not _worth_trying_again(operation, known, tries):
+                    hopeless = hopeless or known
+                sleep(BACK_OFF[min(tries, len(BACK_OFF)) - 1])
+                continue
+            tries, hopeless = 0, None
+            if after.state is operation.state and after.progress == operation.progress:
+                sleep(POLL_SECONDS)
+
+
+def _worth_trying_again(operation: Operation | None, error: PackageManagerError, tries: int) -> bool:
+    """Tell whether the same step may pass later; going back is tried longest, whatever stands in its way."""
+    if operation is not None and operation.state is State.ROLLING_BACK:
+        return tries <= TRIES_OF_GOING_BACK
+    return error.retryable and tries <= len(BACK_OFF)
+
+
+def _known(operation_id: str, error: Exception) -> PackageManagerError:
+    """Return the error as one of ours; the trace of an unexpected one goes to the log under a correlation id."""
+    if isinstance(error, PackageManagerError):
+        _log.warning("Operation %s met: %s", operation_id, error.detail)
+        return error
+    correlation = uuid.uuid4().hex
+    _log.error("Operation %s met the unexpected; correlation id %s", operation_id, correlation, exc_info=error)
+    return PackageManagerError(
+        f"A step met an unexpected {type(error).__name__}.",
+        next_action=f"Look for {correlation} in the server's log.",
+        correlation_id=correlation,
+    )

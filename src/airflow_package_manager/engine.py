@@ -1,0 +1,60 @@
+"""The only place that changes requirements or restarts anything: look at the world, do at most one mutation, save.
+
+Each step is idempotent and starts from what the world shows, so that any process may take over after any line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+
+from airflow_package_manager.domain.operation import Operation, State
+from airflow_package_manager.domain.reasons import reason
+from airflow_package_manager.engine_rollback import rolling_back
+from airflow_package_manager.engine_rollout import rolling_out, verifying
+from airflow_package_manager.engine_start import accepted, preflight
+from airflow_package_manager.engine_step import Lease, LeaseLost, Patience, Step, World
+from airflow_package_manager.errors import PackageManagerError
+
+__all__ = ["Engine", "Lease", "LeaseLost", "Patience", "World"]
+
+_STEPS: Mapping[State, Callable[[Step], Operation]] = {
+    State.ACCEPTED: accepted,
+    State.PREFLIGHT: preflight,
+    State.ROLLING_OUT: rolling_out,
+    State.VERIFYING: verifying,
+    State.ROLLING_BACK: rolling_back,
+}
+
+
+class Engine:
+    """Moves an active operation on."""
+
+    def __init__(self, world: World) -> None:
+        """Take everything that it looks at and acts on."""
+        self._world = world
+
+    def advance(self, operation: Operation, lease: Lease) -> Operation:
+        """Do the next step and return the operation as saved; the same value means that there is something to wait for.
+
+        Raises `LeaseLost`, and whatever the ports raise: nothing was half done, and the same step may be tried again.
+        """
+        return _STEPS[operation.state](Step(self._world, operation, lease))
+
+    def give_up(self, operation: Operation, error: PackageManagerError, lease: Lease) -> Operation:
+        """Turn away from a step that cannot be done: back when something may have changed, else FAILED."""
+        step = Step(self._world, operation, lease)
+        problem = error.as_problem()
+        if operation.state is State.ACCEPTED and step.progress.reason is None:
+            return step.stay("giving up", progress=dataclasses.replace(step.progress, reason=problem))
+        if operation.state in {State.PREFLIGHT, State.ROLLING_OUT, State.VERIFYING}:
+            return step.go_back(problem)
+        if operation.state is State.ROLLING_BACK:
+            problem = reason(
+                "rollback-incomplete",
+                f"Going back met what does not pass: {error.detail}",
+                cause=problem,
+                components=list(step.progress.started_at),
+                because=step.progress.reason,
+            )
+        return step.fail(problem)

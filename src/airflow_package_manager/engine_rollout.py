@@ -1,0 +1,162 @@
+"""ROLLING_OUT and VERIFYING: one component at a time, each with a verdict, then `current` moves."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+
+from airflow_package_manager.domain import import_errors
+from airflow_package_manager.domain.events import Kind
+from airflow_package_manager.domain.import_errors import FailedImport, ImportVerdict
+from airflow_package_manager.domain.operation import Operation, State
+from airflow_package_manager.domain.plan import Effect, StoreSnapshot
+from airflow_package_manager.domain.reasons import reason
+from airflow_package_manager.domain.rollout import ComponentStatus, Stamp, Status
+from airflow_package_manager.engine_start import edited_meanwhile, is_target
+from airflow_package_manager.engine_step import Step
+from airflow_package_manager.errors import PackageManagerError
+from airflow_package_manager.ports import Heartbeat, StoreChanges
+
+_log = logging.getLogger(__name__)
+
+HEARTBEAT = "heartbeat"
+NOT_VERIFIED = "not verified"
+
+
+def rolling_out(step: Step) -> Operation:
+    """Restart the next component, or wait for the verdict of the one that was restarted."""
+    if step.operation.cancel_requested:
+        return step.go_back(reason("cancelled", "It was asked to cancel this."))
+    if step.progress.preflight:
+        step.act(lambda: step.world.target.end_preflight(step.revision))
+        return step.stay("restarting", progress=dataclasses.replace(step.progress, preflight=False))
+    snapshot = step.world.store.read()
+    if not is_target(step, snapshot):
+        return step.go_back(edited_meanwhile(step, snapshot))
+    component = next((name for name in step.plan.components if name not in step.progress.verified), None)
+    if component is None:
+        progress = dataclasses.replace(step.progress, waiting_since=step.now)
+        return step.to(
+            State.VERIFYING, step.event(Kind.VERIFYING, state=State.VERIFYING), text="verifying", progress=progress
+        )
+    return _component(step, component)
+
+
+def verifying(step: Step) -> Operation:
+    """Compare what every instance reports with the lock, look at the DAGs, then move `current`."""
+    snapshot = step.world.store.read()
+    if snapshot.current == step.revision:  # moved, and died before saving
+        return step.succeed()
+    if step.operation.cancel_requested:
+        return step.go_back(reason("cancelled", "It was asked to cancel this."))
+    if not is_target(step, snapshot):
+        return step.go_back(edited_meanwhile(step, snapshot))
+    for component in step.plan.components:
+        stamp = step.world.target.stamp(component)
+        if stamp.revision != step.revision:
+            return _restamped(step, component, stamp)
+        found = step.world.target.observe(component, step.plan.lock.digest())
+        if not _runs_on_the_lock(step, found):
+            return _not_current(step, found, step.progress.waiting_since or step.now)
+    return _finish(step, snapshot)
+
+
+def _finish(step: Step, snapshot: StoreSnapshot) -> Operation:
+    verdict = _dags(step)
+    if verdict.broken:
+        return step.go_back(
+            reason(
+                "import-errors",
+                f"{len(verdict.broken)} DAG files miss a module of a package that this change touched: "
+                + ", ".join(verdict.broken[:5]),
+                files=list(verdict.broken),
+            )
+        )
+    step.write(snapshot, StoreChanges(current=step.revision, delete_locks=step.unneeded_locks(snapshot)))
+    warnings = [step.event(Kind.IMPORT_ERRORS, count=len(verdict.new))] if verdict.new else []
+    return step.succeed(*warnings)
+
+
+def _dags(step: Step) -> ImportVerdict:
+    failures = [FailedImport(found.file, found.at, found.message) for found in step.world.facts.import_errors()]
+    changed = {change.name for change in step.plan.package_changes if change.effect is not Effect.UNCHANGED_IMAGE}
+    since = min(step.progress.started_at.values(), default=step.now)
+    return import_errors.judge(failures, step.progress.baseline_errors, since, changed)
+
+
+def _component(step: Step, component: str) -> Operation:
+    """Intent first, then the stamp, then the verdict: whoever comes after a death knows what may have been touched."""
+    began = step.progress.started_at.get(component)
+    if began is None:
+        started = {**step.progress.started_at, component: step.now}
+        progress = dataclasses.replace(step.progress, started_at=started, waiting_since=None)
+        return step.stay(f"restarting {component}", step.event(Kind.RESTARTING, component=component), progress=progress)
+    stamp = step.world.target.stamp(component)
+    told = step.progress.waiting_since
+    if stamp.revision != step.revision:
+        if told is not None or stamp.revision != step.progress.stamps[component]:
+            return _restamped(step, component, stamp)
+        step.act(lambda: step.world.target.restart(component, step.revision, stamp.version))
+    if told is None:
+        return step.stay(
+            f"restarting {component}: told to", progress=dataclasses.replace(step.progress, waiting_since=step.now)
+        )
+    found = step.world.target.observe(component, step.plan.lock.digest())
+    if not _runs_on_the_lock(step, found):
+        return _not_current(step, found, told)
+    return _current(step, found)
+
+
+def _restamped(step: Step, component: str, stamp: Stamp) -> Operation:
+    """Go back: another hand restarted the component meanwhile."""
+    named = "no revision" if stamp.revision is None else f"revision {stamp.revision}"
+    return step.go_back(
+        reason("component-restamped", f"{component} was told by somebody else to use {named}.", component=component)
+    )
+
+
+def _runs_on_the_lock(step: Step, found: ComponentStatus) -> bool:
+    if found.status is not Status.CURRENT:
+        return False
+    wanted = {step.plan.lock.digest()} if step.plan.lock.pins else {step.plan.lock.digest(), None}
+    return all(instance.lock_digest in wanted for instance in found.instances)
+
+
+def _not_current(step: Step, found: ComponentStatus, began: float) -> Operation:
+    causes = [
+        instance.install_cause or instance.message for instance in found.instances if instance.status is Status.FAILED
+    ]
+    codes = [instance.install_code for instance in found.instances if instance.install_code]
+    detail = f"{found.name}: {causes[0] if causes else found.message}"
+    if found.status is Status.FAILED and found.final:
+        return step.go_back(reason("component-failed", detail, component=found.name, codes=codes))
+    if step.now >= began + step.world.patience.component:
+        return step.go_back(
+            reason("component-timeout", f"{detail} ({found.status.value})", component=found.name, codes=codes)
+        )
+    return step.stay(f"waiting for {found.name}: {found.message}")
+
+
+def _current(step: Step, found: ComponentStatus) -> Operation:
+    """Wait for Airflow's own sign of life, counted from the start of the youngest instance."""
+    began = step.progress.started_at[found.name]
+    beats = _heartbeats(step, found.name)
+    alive = beats is not None and any(beat.started_at >= began for beat in beats)
+    if beats is not None and not alive:
+        since = max([began, *(instance.started_at or began for instance in found.instances)])
+        if step.now < since + step.world.patience.heartbeat:
+            return step.stay(f"waiting for the heartbeat of {found.name}")
+    verdict = HEARTBEAT if alive else NOT_VERIFIED
+    verified = {**step.progress.verified, found.name: verdict}
+    progress = dataclasses.replace(step.progress, verified=verified, waiting_since=None)
+    current = step.event(Kind.CURRENT, component=found.name, verified=verdict)
+    return step.stay(f"{found.name} is current", current, progress=progress)
+
+
+def _heartbeats(step: Step, component: str) -> tuple[Heartbeat, ...] | None:
+    """Return the component's jobs; a database that does not answer is no sign of life, and no failure either."""
+    try:
+        return step.world.facts.heartbeats(component)
+    except PackageManagerError as error:
+        _log.warning("The heartbeat of %s cannot be read: %s", component, error.detail)
+        return ()

@@ -1,0 +1,202 @@
+"""ACCEPTED and PREFLIGHT: everything that can be known before anything restarts."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+from airflow_package_manager.domain import lock as locks
+from airflow_package_manager.domain.access import token_hash
+from airflow_package_manager.domain.events import Kind, event
+from airflow_package_manager.domain.lock import Lock
+from airflow_package_manager.domain.operation import Operation, State
+from airflow_package_manager.domain.plan import Plan, StoreSnapshot
+from airflow_package_manager.domain.planning import text_difference
+from airflow_package_manager.domain.policy import raise_for
+from airflow_package_manager.domain.reasons import reason
+from airflow_package_manager.domain.requirements import RequirementsFile
+from airflow_package_manager.domain.rollout import PreflightStatus, Status
+from airflow_package_manager.engine_step import Step
+from airflow_package_manager.errors import PackageManagerError, StalePlan
+from airflow_package_manager.ports import StoreChanges
+
+
+def accepted(step: Step) -> Operation:
+    """Check again, adopt the text found, try the stamps as a dry run, stage the lock; nobody uses it yet."""
+    snapshot = step.world.store.read()
+    if snapshot.current == step.revision:  # promoted, and died before saving
+        return step.succeed()
+    problem = None if step.operation.cancel_requested else _obstacle(step, snapshot)
+    if step.operation.cancel_requested or problem is not None:
+        return _drop(step, snapshot, problem)
+    _adopt_text(step, snapshot)
+    if not step.plan.lock_changes():
+        return _promote_text_only(step, snapshot)
+    if step.revision in snapshot.locks:
+        return step.to(State.PREFLIGHT, text="checking before the rollout")
+    text = step.plan.lock.with_revision(step.revision).render()
+    step.write(snapshot, StoreChanges(put_locks={step.revision: text}))
+    return step.stay("storing the lock", step.event(Kind.STAGED))
+
+
+def preflight(step: Step) -> Operation:
+    """Run the throw-away check; when it passed, write the text and remember every stamp in one save."""
+    if step.operation.cancel_requested:
+        return step.go_back(reason("cancelled", "It was asked to cancel this."))
+    if not step.progress.preflight:  # the intent first: whoever goes back later knows that there may be a check to end
+        progress = dataclasses.replace(step.progress, preflight=True, waiting_since=step.now)
+        return step.stay("checking before the rollout", step.event(Kind.PREFLIGHT_STARTED), progress=progress)
+    found = step.world.target.observe_preflight(step.revision)
+    if found.status is Status.CURRENT:
+        return _promote(step, found)
+    if found.status is Status.FAILED:
+        return step.go_back(reason("preflight-failed", found.message, check=found.code, output=found.detail))
+    return _wait_for_preflight(step, found)
+
+
+def _wait_for_preflight(step: Step, found: PreflightStatus) -> Operation:
+    began = step.progress.waiting_since
+    if began is not None and step.now >= began + step.world.patience.preflight:
+        return step.go_back(reason("preflight-timeout", f"The check is not done: {found.message}."))
+    if found.status is Status.NOT_FOUND:  # not started yet, or lost with its host
+        step.act(lambda: step.world.target.start_preflight(step.revision, step.plan.directs))
+        return step.stay("checking before the rollout: started")
+    return step.stay(f"checking before the rollout: {found.message}")
+
+
+def is_base(step: Step, snapshot: StoreSnapshot) -> bool:
+    """Tell whether the store is as the plan found it."""
+    return snapshot.digest() == step.plan.base_digest
+
+
+def is_target(step: Step, snapshot: StoreSnapshot) -> bool:
+    """Tell whether the store is as the plan found it but for the text, which is the proposed one."""
+    if snapshot.text != step.plan.proposed_text:
+        return False
+    return dataclasses.replace(snapshot, text=step.plan.base_text).digest() == step.plan.base_digest
+
+
+def _obstacle(step: Step, snapshot: StoreSnapshot) -> Mapping[str, Any] | None:
+    """Return why this may not start after all; what may pass by itself is raised for the driver to try again."""
+    plan = step.plan
+    if step.progress.reason is not None:
+        return step.progress.reason
+    if plan.digest() != step.operation.plan_digest:
+        return reason("plan-changed", "The digest of the stored plan is another one than was accepted.")
+    try:
+        if not is_base(step, snapshot):
+            raise StalePlan(
+                "The requirements, or the lock in use, changed after the plan was accepted. Nothing was touched.",
+                difference=text_difference(plan.base_text, snapshot.text),
+            )
+        _require_allowed(step, snapshot)
+        if plan.lock_changes() and step.revision not in snapshot.locks:
+            for component in plan.components:
+                step.world.target.check_restart(component)
+    except PackageManagerError as error:
+        if error.retryable:
+            raise
+        return error.as_problem()
+    return None
+
+
+def _require_allowed(step: Step, snapshot: StoreSnapshot) -> None:
+    policy, image = step.world.policy, step.world.installed.image()
+    proposed, base = RequirementsFile.parse(step.plan.proposed_text), RequirementsFile.parse(step.plan.base_text)
+    raise_for(policy.check_request(proposed, base, image))
+    raise_for(policy.check_closure(step.plan.lock, image, snapshot.usable_lock()))
+
+
+def _drop(step: Step, snapshot: StoreSnapshot, problem: Mapping[str, Any] | None) -> Operation:
+    """Leave no staged lock behind, then end: FAILED with the problem, CANCELLED without one."""
+    if step.revision in snapshot.locks:
+        step.write(snapshot, StoreChanges(delete_locks=frozenset({step.revision})))
+        progress = dataclasses.replace(step.progress, reason=problem)
+        return step.stay("removing the lock", step.event(Kind.UNSTAGED), progress=progress)
+    if problem is not None:
+        return step.fail(problem)
+    return step.to(State.CANCELLED, step.event(Kind.CANCELLED, state=State.CANCELLED))
+
+
+def _promote_text_only(step: Step, snapshot: StoreSnapshot) -> Operation:
+    lock = step.plan.lock.with_revision(step.revision).render()
+    changes = StoreChanges(
+        text=step.plan.proposed_text,
+        put_locks={step.revision: lock},
+        delete_locks=step.unneeded_locks(snapshot),
+        current=step.revision,
+    )
+    step.write(snapshot, changes)
+    return step.succeed(step.event(Kind.PROMOTED))
+
+
+def _promote(step: Step, found: PreflightStatus) -> Operation:
+    snapshot = step.world.store.read()
+    if is_base(step, snapshot) and step.plan.proposed_text != step.plan.base_text:
+        step.write(snapshot, StoreChanges(text=step.plan.proposed_text))
+        return step.stay("writing the requirements", step.event(Kind.PROMOTED))
+    if not is_target(step, snapshot):
+        return step.go_back(edited_meanwhile(step, snapshot))
+    stamps = {name: step.world.target.stamp(name).revision for name in step.plan.components}
+    progress = dataclasses.replace(
+        step.progress,
+        stamps=stamps,
+        waiting_since=None,
+        baseline_errors=tuple(sorted({failure.file for failure in step.world.facts.import_errors()})),
+    )
+    warnings = [step.event(Kind.PREFLIGHT_WARNING, detail=warning) for warning in found.warnings]
+    return step.to(
+        State.ROLLING_OUT,
+        *warnings,
+        step.event(Kind.PREFLIGHT_PASSED),
+        step.event(Kind.ROLLING_OUT, state=State.ROLLING_OUT, components=", ".join(step.plan.components)),
+        text="restarting",
+        progress=progress,
+    )
+
+
+def edited_meanwhile(step: Step, snapshot: StoreSnapshot) -> dict[str, object]:
+    """Return the reason for leaving the text to whoever wrote it, with the difference to what it was before."""
+    return reason(
+        "edited-meanwhile",
+        "Somebody else changed the requirements, or the lock in use, while this change was being applied.",
+        difference=text_difference(step.plan.base_text, snapshot.text),
+    )
+
+
+def _adopt_text(step: Step, snapshot: StoreSnapshot) -> None:
+    """Keep the text that was found before our first change as revision 0; later calls change nothing."""
+    plan, operation = step.plan, step.operation
+    digest = locks.text_digest(snapshot.text)
+    empty = Lock(plan.lock.python, plan.lock.platform, plan.lock.image, digest)
+    lock = dataclasses.replace(snapshot.usable_lock() or empty, revision=None)
+    found = Plan(
+        base_digest=plan.base_digest,
+        base_text=snapshot.text,
+        proposed_text=snapshot.text,
+        changes=(),
+        package_changes=(),
+        lock=lock,
+        base_lock_digest=lock.digest(),
+        components=(),
+        directs=RequirementsFile.parse(snapshot.text).names(),
+    )
+    adopted = Operation(
+        id=uuid.uuid4().hex,
+        state=State.SUCCEEDED,
+        owner=operation.owner,
+        request={"requirements": snapshot.text},
+        summary="the requirements as they were found",
+        created_at=step.now,
+        updated_at=step.now,
+        expires_at=step.now,
+        token_hash=token_hash(uuid.uuid4().hex),
+        plan=found,
+        plan_digest=found.digest(),
+        revision=0,
+        accepted_at=step.now,
+        ended_at=step.now,
+    )
+    step.world.repository.adopt_text(adopted, event(Kind.TEXT_ADOPTED, step.now, adopted, identity=operation.owner))
