@@ -6,14 +6,21 @@ Each has one contract test suite that runs on the fake and on every real adapter
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from airflow_package_manager.domain.access import Identity
 from airflow_package_manager.domain.operation import Event, Operation, State
 from airflow_package_manager.domain.plan import StoreSnapshot
-from airflow_package_manager.domain.resolution import Image, Project, Resolution, ResolutionRequest
+from airflow_package_manager.domain.resolution import (
+    Image,
+    Project,
+    Resolution,
+    ResolutionRequest,
+    Wheel,
+    WheelMetadata,
+)
 from airflow_package_manager.domain.rollout import ComponentStatus, PreflightStatus, Stamp
 
 Clock = Callable[[], float]
@@ -122,6 +129,21 @@ class PackageIndex(Protocol):
 
     def project(self, name: str) -> Project:
         """Return all releases; raises `UnknownProject`, `IndexRefused`, `IndexUnavailable`."""
+        ...
+
+
+class WheelSource(Protocol):
+    """The files behind the index's metadata, for who writes a lock."""
+
+    def wheels(self, name: str, version: str) -> tuple[Wheel, ...]:
+        """Return the wheels of a release that this Python and platform can install, the best first.
+
+        Raises `UnknownProject`, `IndexRefused`, `IndexUnavailable`.
+        """
+        ...
+
+    def metadata(self, name: str, version: str, hashes: Collection[str]) -> WheelMetadata | None:
+        """Return what the best wheel with one of these SHA-256 says of itself, None when it cannot be read."""
         ...
 
 

@@ -134,3 +134,29 @@ class Project:
     """Newest first."""
     index: str
     """Host of the index that answered, without credentials."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """One file of a release that this Python and platform can install."""
+
+    filename: str
+    sha256: str
+    """64 hex digits."""
+    size: int | None
+    """Bytes, where the index says."""
+    yanked: str | None
+    """The reason given, or an empty text, when it was yanked."""
+
+
+@dataclass(frozen=True)
+class WheelMetadata:
+    """What a wheel says of itself."""
+
+    headers: str
+    """The headers of its METADATA file, without the description."""
+    requires: tuple[str, ...]
+    """Requires-Dist lines."""
+    entry_points: tuple[str, ...]
+    """Entry-point groups, sorted."""
+    summary: str
