@@ -37,7 +37,7 @@ class Pin:
     version: str
     """As PEP 440 normalises it."""
     hashes: tuple[str, ...]
-    """SHA-256 of each file that may be installed, 64 hex digits each, sorted."""
+    """SHA-256 of each file that may be installed, 64 hex digits each, sorted, each once."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def parse(text: str) -> Lock:
     if names != sorted(set(names)):
         raise InvalidLock("the pins are not sorted by name, each name once")
     revision = int(header["revision"]) if header["revision"] else None
-    return Lock(
+    lock = Lock(
         python=header["python"],
         platform=header["platform"],
         image=header["image"],
@@ -117,6 +117,9 @@ def parse(text: str) -> Lock:
         pins=tuple(pins),
         revision=revision,
     )
+    if lock.render() != text:
+        raise InvalidLock("the lock is not written as this program writes it (spaces, or the order of hashes)")
+    return lock
 
 
 def image_fingerprint(distributions: Mapping[str, str], python: str, platform: str) -> str:
@@ -141,7 +144,7 @@ def pins_by_name(pins: Iterable[Pin]) -> dict[str, Pin]:
 
 
 def _render_pin(pin: Pin) -> str:
-    return f"{pin.name}=={pin.version}" + "".join(f" --hash=sha256:{digest}" for digest in sorted(pin.hashes))
+    return f"{pin.name}=={pin.version}" + "".join(f" --hash=sha256:{digest}" for digest in sorted(set(pin.hashes)))
 
 
 def _require_header(header: Mapping[str, str]) -> None:

@@ -52,7 +52,7 @@ class StoreSnapshot:
             lock_digest = locks.parse(lock_text).digest() if lock_text else ""
         except locks.InvalidLock:
             lock_digest = locks.text_digest(lock_text)
-        parts = [locks.text_digest(self.text), str(self.current or ""), lock_digest]
+        parts = [locks.text_digest(self.text), "" if self.current is None else str(self.current), lock_digest]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def current_lock(self) -> Lock | None:

@@ -33,6 +33,11 @@ EXIT_FINAL = 1
 EXIT_RETRYABLE = 75
 """EX_TEMPFAIL: the lock is not there yet, or the index cannot be reached."""
 
+_SHORT = 60
+"""Characters below which a text is not shortened any more."""
+_LARGEST_NUMBER = 1e15
+"""No count, revision or time of ours is larger; NaN and infinity are not smaller."""
+
 STARTING = "starting"
 READY = "ready"
 FELL_BACK = "fell-back"
@@ -105,21 +110,34 @@ Report = TypeVar("Report", InstallReport, InstanceReport)
 
 
 def dump(report: InstallReport | InstanceReport) -> str:
-    """Return one JSON line of at most `MAXIMUM_BYTES` bytes, without its newline; long texts are shortened to fit."""
-    line = json.dumps(dataclasses.asdict(report), ensure_ascii=True, separators=(",", ":"))
-    if len(line) <= MAXIMUM_BYTES:
-        return line
+    """Return one JSON line of at most `MAXIMUM_BYTES` bytes, without its newline; long texts are shortened to fit.
+
+    Raises `ValueError` for what no shortening makes fit, and for a time that is no finite number.
+    """
+    while True:
+        line = json.dumps(dataclasses.asdict(report), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+        if len(line) <= MAXIMUM_BYTES:
+            return line
+        report = _shorter(report)
+
+
+def _shorter(report: InstallReport | InstanceReport) -> InstallReport | InstanceReport:
+    """Return the report with the longest of its texts halved; uv's message keeps its end, the others their start."""
     install = report if isinstance(report, InstallReport) else report.install
-    if install is not None and (install.tail or install.cause):
-        shorter = dataclasses.replace(
-            install,
-            tail=(install.tail or "")[-len(install.tail or "") // 2 :] if len(install.tail or "") > 1 else None,
-            cause=(install.cause or "")[:500] or None,
-        )
-        return dump(shorter if isinstance(report, InstallReport) else dataclasses.replace(report, install=shorter))
-    if isinstance(report, InstanceReport) and len(report.message) > 200:  # noqa: PLR2004
-        return dump(dataclasses.replace(report, message=report.message[:200]))
-    raise ValueError(f"a report is at most {MAXIMUM_BYTES} bytes")
+    message = report.message if isinstance(report, InstanceReport) else ""
+    cause, tail = (install.cause or "", install.tail or "") if install is not None else ("", "")
+    longest = max(message, cause, tail, key=len)
+    if len(longest) <= _SHORT:
+        raise ValueError(f"a report is at most {MAXIMUM_BYTES} bytes")
+    if isinstance(report, InstanceReport) and longest is message:
+        return dataclasses.replace(report, message=message[: len(message) // 2])
+    if install is None:
+        raise AssertionError("a cause or a tail belongs to an installer")
+    if longest is cause:
+        install = dataclasses.replace(install, cause=cause[: len(cause) // 2])
+    else:
+        install = dataclasses.replace(install, tail=tail[-(len(tail) // 2) :])
+    return install if isinstance(report, InstallReport) else dataclasses.replace(report, install=install)
 
 
 def load_install(line: str) -> InstallReport | None:
@@ -164,7 +182,13 @@ def _from(values: object, wanted: type[Report]) -> Report | None:
                 value = _from(value, InstallReport)
                 if value is None:
                     return None
-        elif not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
+        elif not _fits(value, kind):
             return None
         checked[name] = value
     return wanted(**checked)
+
+
+def _fits(value: object, kind: str) -> bool:
+    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
+        return False
+    return not isinstance(value, int | float) or abs(value) < _LARGEST_NUMBER

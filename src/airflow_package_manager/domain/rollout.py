@@ -86,13 +86,13 @@ class PreflightStatus:
 
 
 def aggregate(name: str, instances: Sequence[Instance]) -> ComponentStatus:
-    """Return one verdict: any Failed, then any Unknown, then InProgress or Terminating, then all Current.
+    """Return one verdict: any Failed, Unknown or NotFound, then InProgress or Terminating, then all Current.
 
     No instance at all is NotFound, never success.
     """
     if not instances:
         return ComponentStatus(name, Status.NOT_FOUND, "no instance of this component is known", ())
-    for status in (Status.FAILED, Status.UNKNOWN, Status.IN_PROGRESS, Status.TERMINATING):
+    for status in (Status.FAILED, Status.UNKNOWN, Status.NOT_FOUND, Status.IN_PROGRESS, Status.TERMINATING):
         for instance in instances:
             if instance.status is status:
                 return ComponentStatus(name, status, instance.message, tuple(instances))
@@ -106,7 +106,11 @@ def in_order(present: Iterable[str], order: Sequence[str], *, removing: bool) ->
     `removing` turns the order round (what parses before what executes); the api-server, which may run the driver,
     is last both ways. Raises `ValueError` for a component that `order` does not know.
     """
-    known = sorted(present, key=order.index)
+    names = set(present)
+    unknown = sorted(names.difference(order))
+    if unknown:
+        raise ValueError(f"the rollout order does not know {', '.join(unknown)}")
+    known = sorted(names, key=order.index)
     if removing:
         known.reverse()
     return tuple(name for name in known if name != API_SERVER) + tuple(name for name in known if name == API_SERVER)
