@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, delete, event
+from sqlalchemy import create_engine, delete, event, text
 from sqlalchemy.engine import Engine
-from sqlalchemy.pool import QueuePool
+from sqlalchemy.pool import NullPool, QueuePool
 
 from airflow_package_manager.adapters.sql import tables
 from airflow_package_manager.adapters.sql.events import SqlEvents
@@ -66,16 +66,17 @@ def sqlite_engine(directory: Path) -> Iterator[Engine]:
 def postgresql_engine(running: Postgres) -> Iterator[Engine]:
     """An engine over a schema of its own in the shared server."""
     space = f"test_{uuid.uuid4().hex}"
+    admin = create_engine(running.url(), isolation_level="AUTOCOMMIT", poolclass=NullPool)
+    with admin.connect() as connection:  # before the first connection of the other one, which looks for it
+        connection.execute(text(f"CREATE SCHEMA {space}"))
     url = f"{running.url()}?options=-csearch_path%3D{space}"
     engine = create_engine(url, pool_size=5, max_overflow=10, pool_pre_ping=True)
     try:
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"CREATE SCHEMA {space}")
         yield engine
-        with engine.begin() as connection:
-            connection.exec_driver_sql(f"DROP SCHEMA {space} CASCADE")
     finally:
         engine.dispose()
+        with admin.connect() as connection:
+            connection.execute(text(f"DROP SCHEMA {space} CASCADE"))
 
 
 def _opened(kind: str, request: pytest.FixtureRequest) -> AbstractContextManager[Engine]:

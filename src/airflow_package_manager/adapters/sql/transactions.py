@@ -23,7 +23,9 @@ from airflow_package_manager.errors import DatabaseBusy, PackageManagerError, St
 
 ATTEMPTS = 5
 PATIENCE = 12.0
-"""Seconds after which no further attempt is begun; one attempt waits for a lock 5 s at most (MySQL: as it is set)."""
+"""Seconds after which no further attempt is begun."""
+LOCK_SECONDS = 5.0
+"""How long one attempt waits for a lock on PostgreSQL; SQLite's driver does the same, MySQL waits as it is set up."""
 
 _POSTGRESQL_CONTENTION = frozenset({"40001", "40P01", "55P03"})
 """serialization_failure, deadlock_detected, lock_not_available"""
@@ -39,7 +41,9 @@ class RaceLost(Exception):
     """The row changed between two statements of a transaction: the same call may find another answer."""
 
 
-def write(engine: Engine, work: Callable[[Connection], T]) -> T:
+def write(
+    engine: Engine, work: Callable[[Connection], T], *, attempts: int = ATTEMPTS, lock_seconds: float = LOCK_SECONDS
+) -> T:
     """Run `work` in one write transaction and return what it returns; what it raises rolls everything back.
 
     Contention is tried again, so `work` may run several times. Raises `DatabaseBusy` when that does not help, and
@@ -49,12 +53,12 @@ def write(engine: Engine, work: Callable[[Connection], T]) -> T:
     attempt = 1
     while True:
         try:
-            return _attempt(engine, work)
+            return _attempt(engine, work, lock_seconds)
         except IntegrityError:
             raise
         except (SQLAlchemyError, RaceLost) as error:
             again = isinstance(error, RaceLost) or _contention(error)
-            if not again or attempt >= ATTEMPTS or time.monotonic() >= deadline:
+            if not again or attempt >= attempts or time.monotonic() >= deadline:
                 raise _translated(error) from error
             attempt += 1
 
@@ -72,7 +76,7 @@ def read(engine: Engine, work: Callable[[Connection], T]) -> T:
             attempt += 1
 
 
-def _attempt(engine: Engine, work: Callable[[Connection], T]) -> T:
+def _attempt(engine: Engine, work: Callable[[Connection], T], lock_seconds: float) -> T:
     sqlite = engine.dialect.name == "sqlite"
     with engine.connect() as plain:
         # the pool gives the connection back its own level afterwards
@@ -81,7 +85,7 @@ def _attempt(engine: Engine, work: Callable[[Connection], T]) -> T:
             if sqlite:
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             elif engine.dialect.name == "postgresql":
-                connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{lock_seconds * 1000:.0f}ms'")
             result = work(connection)
             if sqlite:
                 connection.exec_driver_sql("COMMIT")
