@@ -1,0 +1,178 @@
+"""The real manager over fakes behind the real FastAPI application, with callers named in a header of the test."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Mapping
+
+from fastapi import Request
+
+from airflow_package_manager.domain.access import Identity, Permission, Principal
+from airflow_package_manager.domain.inventory import Check, CheckStatus
+from airflow_package_manager.domain.lock import Lock, Pin, text_digest
+from airflow_package_manager.domain.operation import State
+from airflow_package_manager.domain.plan import Change, Effect, PackageChange, Plan
+from airflow_package_manager.domain.policy import Policy
+from airflow_package_manager.domain.resolution import Image, InstalledDistribution, Project, Release
+from airflow_package_manager.errors import NotAuthenticated
+from airflow_package_manager.manager import PackageManager
+from airflow_package_manager.refusals import UnknownProject
+from airflow_package_manager.web.fastapi_app import create_app
+from airflow_package_manager.web.handlers import Api, SessionFacts
+from tests.fakes.clock import ManualClock
+from tests.fakes.repository import MemoryRepository
+from tests.fakes.store import MemoryStore
+from tests.fakes.target import IMAGE, FakeTarget
+from tests.web.client import Client
+
+TEXT = "six==1.16.0  # pinned\n"
+CALLER = "x-test-caller"
+PERMISSIONS: Mapping[str, frozenset[Permission]] = {
+    "admin": frozenset(Permission),
+    "second": frozenset(Permission),
+    "viewer": frozenset(),
+    "reader": frozenset({Permission.READ}),
+}
+CHANGE = {"sec-fetch-site": "same-origin", "x-package-manager": "1"}
+PREFIX = "/api/v1/"
+
+
+class StillImage:
+    """An interpreter that has what Airflow needs, and no site."""
+
+    def image(self) -> Image:
+        names = {"apache-airflow-core": "3.3.2", "packaging": "25.0"}
+        return Image(
+            distributions={name: InstalledDistribution(name, version, ()) for name, version in names.items()},
+            python="cp311",
+            platform="linux_x86_64",
+            python_version="3.11.7",
+            executable="/usr/bin/python3",
+            markers={},
+        )
+
+    def site(self) -> Mapping[str, str]:
+        return {}
+
+
+class SmallIndex:
+    """An index that knows `six` and counts who asks."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def project(self, name: str) -> Project:
+        self.asked.append(name)
+        if name != "six":
+            raise UnknownProject(f"The index does not know {name}.", project=name, suggestions=[])
+        return Project(
+            "six", (Release("1.17.0", None, ">=2.7", None, has_wheel=True, size=11_050),), "index.example.com"
+        )
+
+
+class House:
+    """Everything behind one address."""
+
+    def __init__(self, base_url: str | None = None) -> None:
+        self.clock = ManualClock()
+        self.store = MemoryStore(TEXT)
+        self.target = FakeTarget(self.store.peek, self.clock)
+        image = StillImage()
+        for component in self.target.components():
+            self.target.report_image(component, image.image().fingerprint())
+        assert image.image().fingerprint() != IMAGE
+        self.repository = MemoryRepository(clock=self.clock)
+        self.index = SmallIndex()
+        self.driven: list[str] = []
+        numbers = itertools.count(1)
+        self.manager = PackageManager(
+            store=self.store,
+            target=self.target,
+            installed=image,
+            index=self.index,
+            repository=self.repository,
+            events=self.repository,
+            policy=Policy(protected=frozenset(), denied=frozenset()),
+            clock=self.clock,
+            new_token=lambda: f"token-{next(numbers)}-" + "x" * 40,
+            new_id=lambda: f"{next(numbers):032x}",
+            plan_soon=lambda _: None,
+            drive_soon=self.driven.append,
+            checks=lambda: (Check("uv-found", CheckStatus.OK, "uv 0.13.9"),),
+            token_lifetime=3600,
+            planning_deadline=60,
+        )
+        self.api = Api(
+            manager=self.manager,
+            facts=lambda: SessionFacts(
+                "3.3.2", "0.1.0", 3600, "local", "/opt/airflow", ("scheduler",), "3.11.7", "linux_x86_64"
+            ),
+            clock=self.clock,
+            planning_deadline=60,
+        )
+        self.app = create_app(api=lambda: self.api, authenticate=caller, base_url=base_url)
+        self.client = Client(self.app)
+
+    def planned(self, operation_id: str) -> Plan:
+        """Do what the planner would."""
+        snapshot = self.store.peek()
+        image = StillImage().image()
+        proposed = snapshot.text + "tomli>=2\n"
+        operation = self.repository.get(operation_id)
+        plan = Plan(
+            base_digest=snapshot.digest(),
+            base_text=snapshot.text,
+            proposed_text=proposed,
+            changes=tuple(Change(**row) for row in operation.request.get("changes", ())),
+            package_changes=(
+                PackageChange("tomli", Effect.NEW, None, "2.2.1", direct=True, image_version=None, shadows=False),
+            ),
+            lock=Lock(
+                python=image.python,
+                platform=image.platform,
+                image=image.fingerprint(),
+                requirements=text_digest(proposed),
+                pins=(Pin("tomli", "2.2.1", ("b" * 64,)),),
+            ),
+            base_lock_digest="0" * 64,
+            components=("scheduler", "dag-processor"),
+            directs=("six", "tomli"),
+            longest_seconds=240,
+        )
+        self.repository.save(
+            dataclasses.replace(operation, state=State.PLANNED, plan=plan, plan_digest=plan.digest()), []
+        )
+        return plan
+
+    def ended(self, operation_id: str) -> None:
+        """Do what the driver would, all at once."""
+        operation = self.repository.get(operation_id)
+        plan, revision = operation.plan, operation.revision
+        assert plan is not None
+        assert revision is not None
+        for state in (State.PREFLIGHT, State.ROLLING_OUT, State.VERIFYING, State.SUCCEEDED):
+            operation = self.repository.save(
+                dataclasses.replace(operation, state=state, updated_at=self.clock(), ended_at=self.clock()), []
+            )
+        self.store.edit(plan.proposed_text)
+        self.store.set_lock(revision, plan.lock.with_revision(revision).render())
+
+
+def caller(request: Request) -> Principal:
+    """Authenticate by the header of the test."""
+    name = request.headers.get(CALLER)
+    if name is None or name not in PERMISSIONS:
+        raise NotAuthenticated("Nobody is logged in.")
+    address = request.client.host if request.client else None
+    return Principal(Identity("test", f"id-{name}", name), PERMISSIONS[name], address)
+
+
+def as_(name: str, **headers: str) -> dict[str, str]:
+    """Return the headers of a caller."""
+    return {CALLER: name, **headers}
+
+
+def changing(name: str) -> dict[str, str]:
+    """Return the headers of a caller who changes something from our own page."""
+    return {CALLER: name, **CHANGE}
