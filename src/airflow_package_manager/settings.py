@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from airflow_package_manager.errors import InvalidSetting
 
@@ -23,6 +22,9 @@ SECTION = "package_manager"
 ENVIRONMENT_PREFIX = "AIRFLOW__PACKAGE_MANAGER__"
 COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", "api-server")
 """What Airflow 3 can run, in the default order of a rollout: what executes before what parses, the api-server last."""
+_INDEX_ADDRESS = re.compile(
+    r"https?://(?:[^\s/@:?#\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE | re.ASCII
+)
 
 
 def _text(raw: str) -> str:
@@ -40,7 +42,7 @@ def _choice(*allowed: str) -> Callable[[str], str]:
 
 def _seconds(low: int, high: int) -> Callable[[str], int]:
     def parse(raw: str) -> int:
-        if not raw.isascii() or not raw.isdigit() or not low <= int(raw) <= high:
+        if not re.fullmatch(r"[0-9]{1,9}", raw) or not low <= int(raw) <= high:
             raise ValueError(f"a whole number of seconds from {low} to {high}")
         return int(raw)
 
@@ -69,12 +71,10 @@ def _order(raw: str) -> tuple[str, ...]:
 
 
 def _url(raw: str) -> str:
-    if raw:
-        parts = urlsplit(raw)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("an http or https address of a Simple API index")
-        if parts.username or parts.password:
-            raise ValueError("an address without credentials (they go into the environment, netrc, or a file)")
+    if "@" in raw:
+        raise ValueError("an address without credentials (they go into the environment, netrc, or a file)")
+    if raw and not _INDEX_ADDRESS.fullmatch(raw):
+        raise ValueError("an http or https address of a Simple API index")
     return raw
 
 
@@ -267,7 +267,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         try:
             parsed[setting.name] = setting.parse(value.raw)
         except ValueError as error:
-            shown = without_credentials(value.raw)
+            shown = without_credentials(value.raw)[:200]
             raise InvalidSetting(
                 f"[{SECTION}] {setting.name} = {shown!r} (from {value.source}) is not allowed: it must be {error}.",
                 setting=setting.name,
@@ -282,7 +282,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
 
 def without_credentials(raw: str) -> str:
     """Return the text with user and password of every address in it masked."""
-    return re.sub(r"(?<=://)[^/\s]*@", "****@", raw)
+    return re.sub(r"(?<=://)[^\s@/:]*(?::\S*)?@", "****@", raw)
 
 
 def _config_section(path: Path) -> dict[str, str]:

@@ -102,6 +102,7 @@ def test_a_refusal_names_field_and_cause_and_echoes_nothing_raw(text: str) -> No
         "foo @ https://user:secret@packages.example.com/foo.whl",
         "foo[x]@file:///etc/passwd",
         "git+https://secret@example.com/x.git",
+        "git+https://me:a@secret/b@example.com/x.git@v1",
         "https://packages.example.com/x.whl?token=secret",
         "./dist",
         "/srv/x",

@@ -24,7 +24,7 @@ _ARCHIVE = re.compile(
 _ADDRESS = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.-]*:|[./~\\])|[/\\]", re.ASCII)
 _NAMED_ADDRESS = re.compile(r"\A([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*@", re.ASCII)
 _OPTION = re.compile(r"(?:\A|\s)-")
-_USER_OF_ADDRESS = re.compile(r"(?<=://)[^\s@/]*(?::\S*)?@")
+_USER_OF_ADDRESS = re.compile(r"(?<=://)[^\s@/:]*(?::\S*)?@")
 _SECRET_OF_QUERY = re.compile(r"([?&][^=&\s]*(?:token|password|secret|key|auth)[^=&\s]*=)[^&\s#]+", re.IGNORECASE)
 DIRECT_REFERENCE_WAY_OUT = (
     "Publish a wheel on a package index (setting extra_index_urls) and ask for it by name and version."
