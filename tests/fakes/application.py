@@ -1,0 +1,229 @@
+"""The whole application over fakes: one object that a test drives, and a world that it can make go wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping
+
+from airflow_package_manager.domain.access import Identity, Permission, Principal
+from airflow_package_manager.domain.inventory import Check, CheckStatus
+from airflow_package_manager.domain.lock import Lock, Pin, normalised
+from airflow_package_manager.domain.operation import Event, Operation
+from airflow_package_manager.domain.plan import Action, Change, ChangeSet
+from airflow_package_manager.domain.policy import Policy
+from airflow_package_manager.domain.resolution import (
+    Image,
+    InstalledDistribution,
+    Project,
+    Release,
+    Resolution,
+    ResolutionRequest,
+    ResolvedDistribution,
+)
+from airflow_package_manager.driver import Driver
+from airflow_package_manager.engine import Engine, Patience, World
+from airflow_package_manager.errors import PlanAbandoned
+from airflow_package_manager.manager import PackageManager
+from airflow_package_manager.planner import Planner, PlanningRules
+from airflow_package_manager.ports import OperationRepository
+from airflow_package_manager.refusals import UnknownProject
+from tests.fakes.clock import ManualClock
+from tests.fakes.facts import FakeFacts
+from tests.fakes.faults import Faults
+from tests.fakes.repository import MemoryRepository
+from tests.fakes.store import MemoryStore
+from tests.fakes.target import FakeTarget
+
+ORDER = ("scheduler", "worker", "triggerer", "dag-processor", "api-server")
+ADMIN = Principal(Identity("simple", "1", "admin"), frozenset(Permission), "127.0.0.1")
+OTHER = Principal(Identity("simple", "2", "other"), frozenset(Permission), "127.0.0.2")
+VIEWER = Principal(Identity("simple", "3", "viewer"), frozenset(), "127.0.0.3")
+PATIENCE = Patience(preflight=150, component=300, heartbeat=90)
+
+
+def image(**versions: str) -> Image:
+    """Return an image with Airflow and the given distributions (underscores stand for hyphens)."""
+    found = {"apache-airflow": "3.3.2", "uv": "0.13.0", **{normalised(name): text for name, text in versions.items()}}
+    return Image(
+        distributions={name: InstalledDistribution(name, version, ()) for name, version in found.items()},
+        python="cp311",
+        platform="linux_x86_64",
+        python_version="3.11.7",
+        executable="/usr/bin/python3",
+        markers={"python_version": "3.11", "python_full_version": "3.11.7", "sys_platform": "linux"},
+    )
+
+
+class FixedInstalled:
+    """The image as the test gave it."""
+
+    def __init__(self, found: Image) -> None:
+        self.found = found
+
+    def image(self) -> Image:
+        return self.found
+
+    def site(self) -> Mapping[str, str]:
+        return {}
+
+
+class SmallIndex:
+    """Knows every project but those in `unknown`, each in two versions."""
+
+    def __init__(self) -> None:
+        self.unknown: set[str] = set()
+
+    def project(self, name: str) -> Project:
+        if name in self.unknown:
+            raise UnknownProject(f"The index does not know {name}.", project=name)
+        releases = tuple(Release(version, None, None, None, has_wheel=True, size=1) for version in ("2.0", "1.0"))
+        return Project(name, releases, "packages.example.com")
+
+
+class PinningResolver:
+    """Pins what the image lacks: to the version that the specifier names, else 1.0; `failure` is raised instead."""
+
+    def __init__(self) -> None:
+        self.failure: BaseException | None = None
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.requests: list[ResolutionRequest] = []
+
+    def resolve(
+        self, request: ResolutionRequest, step: Callable[[str], None], cancelled: Callable[[], bool]
+    ) -> Resolution:
+        self.requests.append(request)
+        step("asking the index")
+        self.meanwhile()
+        if cancelled():
+            raise PlanAbandoned("The plan was cancelled.")
+        if self.failure is not None:
+            raise self.failure
+        pins, known = [], {}
+        for wanted in request.requirements:
+            name = normalised(wanted.name)
+            if name in request.image.distributions:
+                continue
+            version = next((part.version for part in wanted.specifier if part.operator in {"==", ">=", "~="}), "1.0")
+            pins.append(Pin(name, version, (hashlib.sha256(f"{name}-{version}".encode()).hexdigest(),)))
+            groups = ("airflow.plugins",) if "plugin" in name else ()
+            known[name] = ResolvedDistribution(name, version, (), groups)
+        lock = Lock(
+            request.image.python,
+            request.image.platform,
+            request.image.fingerprint(),
+            request.requirements_digest,
+            tuple(sorted(pins)),
+        )
+        return Resolution(lock, known, {"resolve": 0.1})
+
+
+class Application:
+    """Everything wired over fakes. Nothing runs by itself: the test calls `driver().run(...)`."""
+
+    def __init__(
+        self,
+        text: str = "",
+        *,
+        components: tuple[str, ...] = ("scheduler", "triggerer", "dag-processor"),
+        configured: tuple[str, ...] = (),
+        policy: Policy | None = None,
+        found: Image | None = None,
+    ) -> None:
+        self.faults = Faults()
+        self.clock = ManualClock()
+        self.store = MemoryStore(text, faults=self.faults)
+        self.target = FakeTarget(self.store.peek, self.clock, components, named=configured, faults=self.faults)
+        self.facts = FakeFacts(faults=self.faults)
+        self.installed = FixedInstalled(found or image())
+        for component in components:
+            self.target.report_image(component, self.installed.found.fingerprint())
+        self.index = SmallIndex()
+        self.resolver = PinningResolver()
+        self.repository = MemoryRepository(clock=self.clock, faults=self.faults)
+        self.policy = policy or Policy()
+        self.planned: list[str] = []
+        self.driven: list[str] = []
+        self._numbers = itertools.count(1)
+        self.planner = Planner(
+            store=self.store,
+            target=self.target,
+            installed=self.installed,
+            index=self.index,
+            resolver=self.resolver,
+            repository=self.repository,
+            facts=self.facts,
+            policy=self.policy,
+            clock=self.clock,
+            rules=PlanningRules(configured, ORDER, deadline=120, preflight_seconds=120, seconds_per_instance=300),
+        )
+        self.manager = PackageManager(
+            store=self.store,
+            target=self.target,
+            installed=self.installed,
+            index=self.index,
+            repository=self.repository,
+            events=self.repository,
+            policy=self.policy,
+            clock=self.clock,
+            new_token=lambda: f"token-{next(self._numbers)}",
+            new_id=lambda: f"{next(self._numbers):032x}",
+            plan_soon=self.planned.append,
+            drive_soon=self.driven.append,
+            checks=lambda: (Check("index-reachable", CheckStatus.OK, "it answers"),),
+            token_lifetime=3600,
+            planning_deadline=120,
+        )
+
+    def engine(self, repository: OperationRepository | None = None) -> Engine:
+        return Engine(
+            World(
+                store=self.store,
+                target=self.target,
+                installed=self.installed,
+                repository=repository or self.repository,
+                facts=self.facts,
+                policy=self.policy,
+                clock=self.clock,
+                patience=PATIENCE,
+            )
+        )
+
+    def driver(self, name: str = "host:1") -> Driver:
+        return Driver(
+            repository=self.repository, engine=self.engine(), clock=self.clock, name=name, sleep=self.clock.sleep
+        )
+
+    def plan(self, change_set: ChangeSet, principal: Principal = ADMIN) -> tuple[Operation, str]:
+        """Ask for a plan and let the planner end it."""
+        operation, token = self.manager.plan(principal, change_set)
+        self.planner.plan(operation.id)
+        return self.repository.get(operation.id), token
+
+    def accepted(self, change_set: ChangeSet, principal: Principal = ADMIN) -> Operation:
+        """Plan and apply; nothing drives it yet."""
+        operation, token = self.plan(change_set, principal)
+        assert operation.plan_digest is not None, operation.problem
+        return self.manager.apply(principal, operation.id, token, operation.plan_digest)
+
+    def done(self, change_set: ChangeSet) -> Operation:
+        """Plan, apply, and drive to the end."""
+        return self.driver().run(self.accepted(change_set).id)
+
+    def events(self, operation_id: str) -> list[Event]:
+        return list(self.repository.of_operation(operation_id, after=0, limit=1000))
+
+    def kinds(self, operation_id: str) -> list[str]:
+        return [event.kind for event in self.events(operation_id)]
+
+
+def add(*requirements: str) -> ChangeSet:
+    return ChangeSet(changes=tuple(Change(Action.ADD, text) for text in requirements))
+
+
+def update(*requirements: str) -> ChangeSet:
+    return ChangeSet(changes=tuple(Change(Action.UPDATE, text) for text in requirements))
+
+
+def remove(*names: str) -> ChangeSet:
+    return ChangeSet(changes=tuple(Change(Action.REMOVE, name) for name in names))
