@@ -111,6 +111,7 @@ class House:
             clock=self.clock,
             planning_deadline=60,
         )
+        self.authenticate = caller
         self.app = create_app(api=lambda: self.api, authenticate=caller, base_url=base_url)
         self.client = Client(self.app)
 

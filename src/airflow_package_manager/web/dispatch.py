@@ -142,7 +142,10 @@ class Dispatcher:
             raise NotFound("There is nothing at this address.")
         if head.method not in _READ_METHODS:
             raise _not_allowed(head, ["GET"])
-        principal.require(Permission.READ)
+        if head.path == "":
+            # The page is for those who may look. Its files hold nothing of anybody: the menu's icon is among them,
+            # and Airflow shows the menu to every user.
+            principal.require(Permission.READ)
         return found
 
 
