@@ -56,7 +56,8 @@ class Child:
         return tuple(found for found in processes.members(self.pid) if found.pid != self.pid)
 
 
-def launched(command: Sequence[str], record: Path | None) -> list[str]:
-    """Return the command wrapped so that it dies with this process (see `launch`)."""
+def launched(command: Sequence[str], record: Path | None, *, detached: bool = False) -> list[str]:
+    """Return the command wrapped so that it dies with this process, or not at all when `detached` (see `launch`)."""
     script = str(Path(launch.__file__).absolute())
-    return [sys.executable, "-I", "-S", script, str(os.getpid()), str(record or "-"), *command]
+    parent = launch.DETACHED if detached else os.getpid()
+    return [sys.executable, "-I", "-S", script, str(parent), str(record or "-"), *command]

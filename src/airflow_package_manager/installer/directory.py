@@ -12,6 +12,7 @@ import fcntl
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from airflow_package_manager.installer.small_files import read_bounded, replace_
 MAXIMUM_BYTES = 1_048_576
 """Bound of the requirements text, of each lock, and of both together (1 MiB)."""
 _SMALL_BYTES = 4096
+_LOCK_POLL = 0.01
 _COMPONENT = re.compile(r"[a-z][a-z0-9-]{0,62}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}", re.ASCII)
@@ -112,15 +114,23 @@ class Directory:
     # --- requirements, locks, current ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def locked(self, *, waiting: bool = True) -> Iterator[None]:
-        """Hold the only right to change requirements, locks, `current` and stamps; waits for whoever holds it.
+    def locked(self, *, patience: float = 10.0) -> Iterator[None]:
+        """Hold the only right to change requirements, locks, `current` and stamps.
 
-        Without `waiting` raises `BlockingIOError` when somebody does. The kernel gives it up when the holder dies, so
-        no lock is ever left behind. Not re-entrant.
+        Waits at most `patience` seconds for whoever holds it, then raises `BlockingIOError`. The kernel gives it up
+        when the holder dies, so no lock is ever left behind. Not re-entrant.
         """
         descriptor = os.open(self.root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if waiting else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            until = time.monotonic() + patience
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= until:
+                        raise BlockingIOError(f"another process holds {self.root / '.lock'}") from None
+                    time.sleep(_LOCK_POLL)
             yield
         finally:
             os.close(descriptor)

@@ -4,6 +4,8 @@ Runs as a script, alone: it must work before anything of ours can be imported. I
 when its supervisor dies, writes down which process it is (`RECORD`, a path, or ``-``), and becomes the command. So
 there is no moment in which a command runs that the next supervisor could not find.
 
+PARENT 0 means detached: a session and a life of its own, whatever becomes of who started it.
+
 The signal is SIGTERM: a scheduler whose supervisor was killed still lets its running tasks finish.
 """
 
@@ -14,6 +16,7 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+DETACHED = 0
 NOT_FOUND = 127
 NOT_EXECUTABLE = 126
 PARENT_IS_GONE = 143
@@ -22,9 +25,14 @@ PARENT_IS_GONE = 143
 def main(arguments: list[str]) -> int:
     """Become the command; return an exit status only where that is not possible."""
     parent, record, command = int(arguments[0]), arguments[1], arguments[2:]
-    _die_with_parent()
-    if os.getppid() != parent:  # it died before the kernel could be asked
-        return PARENT_IS_GONE
+    if parent == DETACHED:
+        if os.fork():
+            return 0
+        os.setsid()
+    else:
+        _die_with_parent()
+        if os.getppid() != parent:  # it died before the kernel could be asked
+            return PARENT_IS_GONE
     if record != "-":
         _write_record(record)
     try:

@@ -11,7 +11,7 @@ from pathlib import Path
 def replace_file(path: Path, content: bytes, temporary: Path) -> None:
     """Replace the file: written beside it in `temporary` (same file system), fsync, rename, fsync of its directory.
 
-    Raises `OSError`; nothing is left in `temporary` then.
+    Keeps the permissions of the file that it replaces. Raises `OSError`; nothing is left in `temporary` then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary.mkdir(parents=True, exist_ok=True)
@@ -20,13 +20,20 @@ def replace_file(path: Path, content: bytes, temporary: Path) -> None:
         with os.fdopen(descriptor, "wb") as stream:
             stream.write(content)
             stream.flush()
-            os.fchmod(stream.fileno(), 0o644)
+            os.fchmod(stream.fileno(), _mode(path))
             os.fsync(stream.fileno())
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def _mode(path: Path) -> int:
+    try:
+        return stat.S_IMODE(path.lstat().st_mode) if path.is_file() and not path.is_symlink() else 0o644
+    except FileNotFoundError:
+        return 0o644
 
 
 def read_bounded(path: Path, limit: int, owners: frozenset[int] | None = None) -> bytes | None:

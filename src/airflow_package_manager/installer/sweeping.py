@@ -99,7 +99,7 @@ def sweep_sites(directory: Directory, *, young: float) -> None:
     """
     running = _sites_of_processes(directory)
     doomed: list[Path] = []
-    with contextlib.suppress(BlockingIOError), directory.locked(waiting=False):
+    with contextlib.suppress(BlockingIOError), directory.locked(patience=0):
         kept = _referred(directory) | running
         for digest in directory.site_digests():
             site = directory.site(digest)
