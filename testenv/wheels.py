@@ -30,6 +30,8 @@ class IndexFile:
     yanked: str | None = None
     """The reason, possibly empty; None when it was not yanked."""
     uploaded_at: str = "2026-01-02T03:04:05.000000Z"
+    entry_points: tuple[str, ...] = ()
+    """Groups."""
 
     @property
     def project(self) -> str:
@@ -81,7 +83,14 @@ def wheel(
         for path, text in contents.items():
             archive.writestr(zipfile.ZipInfo(path, _DATE), text)
     return IndexFile(
-        name, version, f"{escaped}-{version}-{tag}.whl", buffer.getvalue(), metadata, requires_python, yanked
+        name,
+        version,
+        f"{escaped}-{version}-{tag}.whl",
+        buffer.getvalue(),
+        metadata,
+        requires_python,
+        yanked,
+        entry_points=tuple(entry_points or ()),
     )
 
 

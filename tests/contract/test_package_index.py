@@ -1,0 +1,193 @@
+"""What every `PackageIndex` and `WheelSource` promises: the fake, and the real one on JSON, HTML and without ranges."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_package_manager.adapters.index import SimpleIndex
+from airflow_package_manager.errors import IndexRefused, IndexUnavailable
+from airflow_package_manager.index_access import Credentials, IndexAccess
+from airflow_package_manager.refusals import UnknownProject
+from testenv.catalogue import catalogue
+from testenv.package_index import PackageIndexServer, serve_catalogue
+from testenv.wheels import wheel
+from tests.fakes.index import FakeIndex
+
+Index = FakeIndex | SimpleIndex
+
+
+def _simple(server: PackageIndexServer, directory: Path, **options: float) -> SimpleIndex:
+    return SimpleIndex(IndexAccess(server.url), default_index=lambda: "", directory=directory, **options)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def server() -> Iterator[PackageIndexServer]:
+    with serve_catalogue() as running:
+        yield running
+
+
+@pytest.fixture(params=["fake", "json", "html", "whole-files"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
+    if request.param == "fake":
+        fake = FakeIndex(catalogue())
+        fake.failures = {
+            "unauthorised-project": IndexRefused("no"),
+            "forbidden-project": IndexRefused("no"),
+            "server-error-project": IndexUnavailable("no"),
+        }
+        yield fake
+        return
+    with serve_catalogue(html_only=request.param == "html", ranges=request.param != "whole-files") as running:
+        yield _simple(running, tmp_path)
+
+
+def test_releases_come_newest_first(index: Index) -> None:
+    project = index.project("Good_Package")
+    assert project.name == "good-package"
+    assert [release.version for release in project.releases] == ["2.0", "1.1", "1.0"]
+    assert all(release.has_wheel for release in project.releases)
+    assert project.index
+
+
+def test_a_release_without_a_usable_wheel_says_so(index: Index) -> None:
+    assert [release.has_wheel for release in index.project("sdist-newest").releases] == [False, True]
+    assert [release.has_wheel for release in index.project("other-platform").releases] == [False]
+
+
+def test_an_unknown_name_is_an_unknown_project(index: Index) -> None:
+    with pytest.raises(UnknownProject) as refused:
+        index.project("no-such-project")
+    assert refused.value.context["project"] == "no-such-project"
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("unauthorised-project", IndexRefused),
+        ("forbidden-project", IndexRefused),
+        ("server-error-project", IndexUnavailable),
+    ],
+)
+def test_an_index_that_refuses_or_fails_is_told_apart(index: Index, name: str, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        index.project(name)
+
+
+def test_wheels_carry_the_hash_of_their_bytes(index: Index) -> None:
+    expected = wheel("good-package", "1.1", summary="A package that works")
+    (found,) = index.wheels("good-package", "1.1")
+    assert (found.filename, found.sha256) == (expected.filename, hashlib.sha256(expected.content).hexdigest())
+    assert index.wheels("other-platform", "1.0") == ()
+    assert index.wheels("sdist-only", "1.0") == ()
+    assert index.wheels("good-package", "9.9") == ()
+
+
+def test_a_wheel_says_what_it_needs_and_what_it_brings(index: Index) -> None:
+    (found,) = index.wheels("good-with-dependency", "1.0")
+    needs = index.metadata("good-with-dependency", "1.0", [found.sha256])
+    assert needs is not None
+    assert needs.requires == ("good-package>=1.0",)
+    assert needs.entry_points == ()
+    assert "Name: good-with-dependency" in needs.headers
+    (found,) = index.wheels("good-plugin", "1.0")
+    brings = index.metadata("good-plugin", "1.0", [found.sha256])
+    assert brings is not None
+    assert brings.entry_points == ("airflow.plugins",)
+
+
+def test_a_wheel_of_another_hash_is_unknown(index: Index) -> None:
+    assert index.metadata("good-package", "1.0", ["0" * 64]) is None
+    assert index.metadata("no-such-project", "1.0", ["0" * 64]) is None
+
+
+# --- what only the real one has ----------------------------------------------------------------------------------
+
+
+def test_json_tells_yanked_python_time_and_size(server: PackageIndexServer, tmp_path: Path) -> None:
+    index = _simple(server, tmp_path)
+    newest, older = index.project("yanked-release").releases
+    assert (newest.version, newest.yanked, older.yanked) == ("1.0", "it eats files", None)
+    assert newest.uploaded_at == "2026-01-02T03:04:05.000000Z"
+    assert newest.size == len(wheel("yanked-release", "1.0", yanked="it eats files").content)
+    assert index.project("other-python").releases[0].requires_python == ">=4"
+
+
+def test_listings_are_believed_for_a_while_and_metadata_for_ever(server: PackageIndexServer, tmp_path: Path) -> None:
+    now = [0.0]
+    options = {"default_index": lambda: "", "directory": tmp_path, "keep_seconds": 10, "clock": lambda: now[0]}
+    index = SimpleIndex(IndexAccess(server.url), **options)  # type: ignore[arg-type]
+    (found,) = index.wheels("good-plugin", "1.0")
+    index.metadata("good-plugin", "1.0", [found.sha256])
+    asked = len(server.requests)
+    index.project("good-plugin")
+    index.metadata("good-plugin", "1.0", [found.sha256])
+    assert len(server.requests) == asked
+    now[0] = 11
+    index.project("good-plugin")
+    assert len(server.requests) == asked + 1
+    again = SimpleIndex(IndexAccess(server.url), **options)  # type: ignore[arg-type]
+    assert again.metadata("good-plugin", "1.0", [found.sha256]) is not None
+    assert len(server.requests) == asked + 1
+
+
+def test_a_large_wheel_is_read_in_parts(server: PackageIndexServer, tmp_path: Path) -> None:
+    noise = "".join(hashlib.sha256(str(number).encode()).hexdigest() for number in range(40_000))
+    large = wheel("large-package", "1.0", files={"large_package.py": noise}, requires=["good-package"])
+    server.add(large)
+    index = _simple(server, tmp_path)
+    assert len(large.content) > 1_000_000
+    found = index.metadata("large-package", "1.0", [large.sha256])
+    assert found is not None
+    assert found.requires == ("good-package",)
+    assert len([path for _, path in server.requests if path.startswith("/files/")]) == 1
+
+
+def test_the_first_index_that_knows_the_name_is_the_only_one_believed(
+    server: PackageIndexServer, tmp_path: Path
+) -> None:
+    with PackageIndexServer([wheel("good-package", "7.0")]) as team:
+        access = IndexAccess(server.url, (team.url,))
+        index = SimpleIndex(access, default_index=lambda: "", directory=tmp_path)
+        assert [release.version for release in index.project("good-package").releases] == ["7.0"]
+        assert index.project("good-script").releases
+
+
+def test_credentials_are_sent_where_they_belong_and_shown_nowhere(server: PackageIndexServer, tmp_path: Path) -> None:
+    server.credentials = ("me", "hush-hush")
+    host = f"127.0.0.1:{server.port}"
+    right = IndexAccess(server.url, by_host={host: Credentials("me", "hush-hush")})
+    assert SimpleIndex(right, default_index=lambda: "", directory=tmp_path).project("good-package").releases
+    wrong = IndexAccess(server.url, by_host={host: Credentials("me", "other-secret")})
+    with pytest.raises(IndexRefused) as refused:
+        SimpleIndex(wrong, default_index=lambda: "", directory=tmp_path).project("good-package")
+    assert "secret" not in f"{refused.value} {refused.value.context}"
+
+
+def test_an_index_that_is_not_there_is_unavailable(server: PackageIndexServer, tmp_path: Path) -> None:
+    server.close()
+    with pytest.raises(IndexUnavailable):
+        _simple(server, tmp_path).project("good-package")
+
+
+def test_the_default_index_is_asked_for_once_when_none_is_configured(
+    server: PackageIndexServer, tmp_path: Path
+) -> None:
+    calls = []
+
+    def default() -> str:
+        calls.append(1)
+        return server.url
+
+    index = SimpleIndex(IndexAccess(), default_index=default, directory=tmp_path)
+    index.project("good-package")
+    index.project("good-script")
+    assert calls == [1]
+
+
+def test_a_slow_index_is_unavailable(server: PackageIndexServer, tmp_path: Path) -> None:
+    with pytest.raises(IndexUnavailable, match="timed out"):
+        _simple(server, tmp_path, timeout=0.3).project("slow-answer")
