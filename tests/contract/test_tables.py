@@ -97,6 +97,17 @@ def test_older_tables_get_what_is_missing_and_keep_their_rows(engine: Engine) ->
         assert found.scalar() == tables.SCHEMA_VERSION
 
 
+def test_a_lost_schema_table_comes_back_without_giving_a_revision_twice(engine: Engine) -> None:
+    tables.ensure_tables(engine)
+    operations = SqlOperations(engine)
+    running = accept(operations, add_planned(operations), at_least=6)
+    operations.save(dataclasses.replace(running, state=State.FAILED), [])
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE package_manager_schema"))
+    tables.ensure_tables(engine)
+    assert accept(operations, add_planned(operations)).revision == 8
+
+
 def test_what_is_added_later_needs_no_value_in_old_rows() -> None:
     first = {
         "package_manager_schema": {"name", "value"},

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import IntegrityError
 
 from airflow_package_manager.adapters.sql import rows, tables, transactions, verdicts
 from airflow_package_manager.domain.operation import Event
-from airflow_package_manager.errors import PackageManagerError
 
 _EVENT = tables.event
 _OPERATION = tables.operation
@@ -32,10 +30,7 @@ class SqlEvents:
                 last = take_sequences(connection, event.operation_id, 1)
             insert_events(connection, event.operation_id, [event], last=last)
 
-        try:
-            transactions.write(self._engine, work)
-        except IntegrityError as error:
-            raise PackageManagerError("The event contradicts one that is recorded already.") from error
+        transactions.write(self._engine, work)
 
     def of_operation(self, operation_id: str, *, after: int, limit: int) -> tuple[Event, ...]:
         """Return events with a sequence greater than `after`, in order."""

@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql import ColumnElement
 
 from airflow_package_manager.adapters.sql import rows, tables, transactions, verdicts
@@ -53,7 +52,7 @@ class SqlOperations:
 
         try:
             transactions.write(self._engine, work)
-        except IntegrityError as error:
+        except transactions.Clash as error:
             raise StoreConflict(f"There is an operation {operation.id} already.") from error
 
     def accept(
@@ -104,7 +103,7 @@ class SqlOperations:
         for _ in range(_SLOT_ATTEMPTS):
             try:
                 return transactions.write(self._engine, work)
-            except IntegrityError as error:  # the slot is taken, and nothing was written: the token is unspent
+            except transactions.Clash as error:  # the slot is taken, and nothing was written: the token is unspent
                 running = self.active()
                 if running is not None:
                     raise verdicts.in_progress(running) from error
@@ -178,7 +177,7 @@ class SqlOperations:
 
         try:
             return transactions.write(self._engine, work)
-        except IntegrityError as error:
+        except transactions.Clash as error:
             raise StoreConflict(f"There is an operation {operation.id} already.") from error
 
     # --- reading -------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     insert,
     inspect,
     select,
@@ -35,11 +36,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.schema import CreateColumn
 
 from airflow_package_manager.adapters.sql import transactions
-from airflow_package_manager.errors import DatabaseBusy, PackageManagerError, StoreUnavailable
+from airflow_package_manager.errors import DatabaseBusy, StoreUnavailable
 
 SCHEMA_VERSION = 1
 """Raise it with every addition to the tables below."""
@@ -150,10 +150,7 @@ def ensure_tables(engine: Engine) -> None:
     """
     if transactions.read(engine, _found_version) == SCHEMA_VERSION:
         return
-    try:
-        transactions.write(engine, _create_or_extend)
-    except IntegrityError as error:
-        raise PackageManagerError("The package manager's tables hold rows that contradict each other.") from error
+    transactions.write(engine, _create_or_extend)
 
 
 def _found_version(connection: Connection) -> int | None:
@@ -176,7 +173,8 @@ def _create_or_extend(connection: Connection) -> None:
             return
         metadata.create_all(connection, checkfirst=True)
         _add_missing_columns_and_indexes(connection)
-        for name, value in ((VERSION, SCHEMA_VERSION), (REVISION, 0)):
+        highest = connection.execute(select(func.max(operation.c.revision))).scalar() or 0
+        for name, value in ((VERSION, SCHEMA_VERSION), (REVISION, highest)):
             present = connection.execute(select(schema.c.name).where(schema.c.name == name)).first()
             if present is None:
                 connection.execute(insert(schema).values(name=name, value=value))

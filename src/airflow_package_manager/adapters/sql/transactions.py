@@ -19,7 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError, InterfaceError, NoResultFound, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from airflow_package_manager.errors import DatabaseBusy, PackageManagerError, StoreUnavailable
+from airflow_package_manager.errors import DatabaseBusy, PackageManagerError, StoreConflict, StoreUnavailable
 
 ATTEMPTS = 5
 PATIENCE = 12.0
@@ -37,6 +37,10 @@ _POSTGRESQL_NO_TABLE = "42P01"
 T = TypeVar("T")
 
 
+class Clash(StoreConflict):
+    """A UNIQUE rule of our tables forbids it: which one, the caller knows; nothing was written."""
+
+
 class RaceLost(Exception):
     """The row changed between two statements of a transaction: the same call may find another answer."""
 
@@ -47,15 +51,15 @@ def write(
     """Run `work` in one write transaction and return what it returns; what it raises rolls everything back.
 
     Contention is tried again, so `work` may run several times. Raises `DatabaseBusy` when that does not help, and
-    lets `IntegrityError` through: only the caller knows which rule of its own it means.
+    `Clash`.
     """
     deadline = time.monotonic() + PATIENCE
     attempt = 1
     while True:
         try:
             return _attempt(engine, work, lock_seconds)
-        except IntegrityError:
-            raise
+        except IntegrityError as error:
+            raise Clash("What is to be written contradicts what the database holds already.") from error
         except (SQLAlchemyError, RaceLost) as error:
             again = isinstance(error, RaceLost) or _contention(error)
             if not again or attempt >= attempts or time.monotonic() >= deadline:
