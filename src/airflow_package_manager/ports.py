@@ -218,7 +218,7 @@ class OperationRepository(Protocol):
     ) -> Operation:
         """Use the token up, take the only active slot and allocate the revision, by one conditional UPDATE.
 
-        The revision is the larger of `at_least` and the highest in the database plus one. Raises
+        The revision is one more than the larger of `at_least` and the highest ever given. Raises
         `OperationInProgress` (token unspent), `TokenInvalid`, `TokenUsed`, `TokenExpired`, `StalePlan` (another
         digest than the plan's), `IllegalTransition`.
         """
