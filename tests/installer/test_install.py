@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_package_manager.domain import report
 from airflow_package_manager.installer import site_making, site_marker
+from airflow_package_manager.installer.image import MARKER
 from testenv.catalogue import CHANGING
 from testenv.package_index import PackageIndexServer
 from testenv.wheels import IndexFile, wheel
@@ -67,7 +69,7 @@ def test_lock_without_pins_is_an_empty_site_made_without_uv(installer: Installer
     lock = installer.environment.lock()
     status, answer = installer.install(lock)
     assert (status, answer["outcome"], answer["packages"]) == (0, report.EMPTY, 0)
-    assert names(installer.site(lock)) == [site_marker.MARKER]
+    assert names(installer.site(lock)) == [MARKER]
     assert not (installer.directory.cache / "wheels-v5").exists()
     assert list(installer.directory.cache.iterdir()) == []
     assert installer.run()[1]["outcome"] == report.EMPTY
@@ -266,7 +268,7 @@ def test_changed_file_is_found_by_reading_all(installer: Installer, index: Packa
 
 @pytest.mark.parametrize("marker", ["", "{}", "[]", '{"format": 1}', "not json"])
 def test_marker_that_is_none_of_ours_counts_as_none(tmp_path: Path, marker: str) -> None:
-    (tmp_path / site_marker.MARKER).write_text(marker)
+    (tmp_path / MARKER).write_text(marker)
     assert not site_marker.holds(tmp_path, "0" * 64)
 
 
@@ -281,7 +283,7 @@ def test_link_in_the_place_of_a_site_is_replaced_not_followed(
     installer.site(lock).symlink_to(elsewhere)
     assert installer.install(lock)[1]["outcome"] == report.INSTALLED
     assert not installer.site(lock).is_symlink()
-    assert names(elsewhere) == [site_marker.MARKER, "precious"]
+    assert names(elsewhere) == [MARKER, "precious"]
 
 
 def test_image_that_differs_stops_a_revision_in_flight(installer: Installer, index: PackageIndexServer) -> None:
@@ -303,7 +305,7 @@ def test_image_that_differs_is_no_outage_for_an_ordinary_restart(
 
 
 @pytest.mark.parametrize("header", [{"python": "cp38"}, {"platform": "linux_riscv64"}])
-def test_other_python_or_platform_gets_no_site(installer: Installer, header: dict[str, str]) -> None:
+def test_other_python_or_platform_gets_no_site(installer: Installer, header: dict[str, Any]) -> None:
     lock = installer.environment.lock(**header)
     status, answer = installer.install(lock)
     assert (status, answer["code"]) == (1, "wrong-platform")

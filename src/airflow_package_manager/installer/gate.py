@@ -45,7 +45,9 @@ def refusal(site: str, lock: Lock, image: Mapping[str, ImageDistribution]) -> Re
     found = _other_distribution(site, lock) or _two_owners(site)
     if found is not None:
         return found
-    return _Overlap(site, lock, image).first([name for name in _names(site) if name != "bin"])
+    # Scripts come last on PATH and cannot win; metadata was compared with the lock just now.
+    names = [name for name in _names(site) if name != "bin" and not name.endswith(".dist-info")]
+    return _Overlap(site, lock, image).first(names)
 
 
 # --- what may not be there whatever the image holds --------------------------------------------------------------

@@ -25,6 +25,8 @@ def top_level_modules(paths: Iterable[str]) -> tuple[str, ...]:
     for path in paths:
         *folders, name = path.split("/")
         stem, dot, _ = name.partition(".")
+        if stem.startswith("lib") and name == f"{stem}.so":
+            continue  # a library for the linker, not a module
         if not dot or not _MODULE.fullmatch(name[len(stem) :]) or not _importable(folders):
             continue
         if stem == "__init__" and folders:
