@@ -28,6 +28,7 @@ IMAGE = made.image(
     {
         "apache-airflow-core": [
             "sqlalchemy[asyncio]>=2.0.50",
+            "sqlalchemy>=2.0.50",
             "pandas<1; extra == 'old'",
             "protobuf>9; python_version < '3'",
         ],

@@ -46,7 +46,7 @@ def explain(
         if against:
             fits = _fitting(name, fixed if not movable else needs, releases)
             causes += [_cause(wanted, need, request.image, fits) for need in against]
-    return tuple(causes)
+    return tuple(dict.fromkeys(causes))  # metadata may name a need twice, once per extra
 
 
 def what_fits(name: str, image: Image, protected: frozenset[str], releases: Iterable[str]) -> tuple[str, ...]:
