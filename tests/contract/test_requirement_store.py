@@ -190,7 +190,7 @@ def test_a_write_whose_writer_died_is_finished_by_the_next_one(root: Path, died_
 
 
 def test_an_edit_after_a_writer_died_stays(root: Path) -> None:
-    written = {"base": "0" * 64, "text": "b\n", "put_locks": {}, "delete_locks": [], "current": None}
+    written: dict[str, object] = {"base": "0" * 64, "text": "b\n", "put_locks": {}, "delete_locks": [], "current": None}
     (root / ".pending").write_text(json.dumps(written))
     (root / "requirements.txt").write_text("by hand\n")
     assert DirectoryStore(Directory(root)).read().text == "by hand\n"

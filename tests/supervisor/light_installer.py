@@ -37,7 +37,7 @@ def main() -> int:
         answer = InstallReport(report.PRESENT if site.exists() else report.INSTALLED, revision, lock_digest=digest)
         site.mkdir(exist_ok=True)
         (site / "behaviour").write_text(" ".join(f"{key}={value}" if value else key for key, value in words.items()))
-    print(report.dump(answer))
+    sys.stdout.write(report.dump(answer) + "\n")
     return answer.exit_status
 
 

@@ -53,6 +53,7 @@ def end_orphans(
             processes.end_all((one for one in left if one == record.child), patience, waiting)
             if not tasks_go_on:
                 processes.end_all(left, _END_PATIENCE, waiting)
+        path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 
 
