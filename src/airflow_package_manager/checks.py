@@ -1,0 +1,194 @@
+"""The checks of `doctor`, beside the composition root: what users get wrong, each with its cause and next action.
+
+A check looks and changes nothing. What cannot be looked at is an answer too; a check that breaks is UNKNOWN and never
+breaks the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+from airflow_package_manager import uv_command
+from airflow_package_manager.domain.inventory import Check, CheckStatus
+from airflow_package_manager.domain.rollout import Status
+from airflow_package_manager.errors import IndexRefused, PackageManagerError
+from airflow_package_manager.installer import site_marker
+from airflow_package_manager.installer.directory import Directory
+from airflow_package_manager.ports import EventLog, PackageIndex, RequirementStore, RolloutTarget
+from airflow_package_manager.refusals import UnknownProject
+
+log = logging.getLogger(__name__)
+
+PROBE = "packaging"
+"""A project that every index of any size knows; one that does not know it has answered all the same."""
+
+
+class Checks:
+    """All checks of one installation."""
+
+    def __init__(
+        self,
+        *,
+        directory: Directory,
+        store: RequirementStore,
+        target: RolloutTarget,
+        index: PackageIndex,
+        events: EventLog,
+        further: Callable[[], tuple[Check, ...]],
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._target = target
+        self._index = index
+        self._events = events
+        self._further = further
+
+    def all(self) -> tuple[Check, ...]:
+        """Return the checks in the order in which one would look."""
+        own: dict[str, Callable[[], Check]] = {
+            "uv-found": self.uv,
+            "index-reachable": self.index,
+            "tables-present": self.tables,
+            "store-writable": self.store,
+            "supervisors-alive": self.supervisors,
+            "site-active": self.site,
+        }
+        found = [_guarded(name, check) for name, check in own.items()]
+        try:
+            found.extend(self._further())
+        except Exception as error:
+            log.exception("The checks of Airflow's configuration broke")
+            found.append(_broken("airflow-configuration", error))
+        return tuple(found)
+
+    def uv(self) -> Check:
+        """The resolver and installer that came as our dependency."""
+        try:
+            path = uv_command.find_uv()
+        except PackageManagerError as error:
+            return Check("uv-found", CheckStatus.FAILED, error.detail, error.next_action)
+        try:
+            version = metadata.version("uv")
+        except metadata.PackageNotFoundError:
+            version = "of an unknown version"
+        return Check("uv-found", CheckStatus.OK, f"uv {version} at {path}.")
+
+    def index(self) -> Check:
+        """Whether the first index that is asked answers."""
+        try:
+            project = self._index.project(PROBE)
+        except UnknownProject:
+            return Check("index-reachable", CheckStatus.OK, "The index answers.")
+        except IndexRefused as error:
+            return Check("index-reachable", CheckStatus.FAILED, error.detail, error.next_action)
+        except PackageManagerError as error:
+            return Check("index-reachable", CheckStatus.FAILED, error.detail, error.next_action)
+        return Check("index-reachable", CheckStatus.OK, f"{project.index} answers.")
+
+    def tables(self) -> Check:
+        """Whether our tables can be read."""
+        try:
+            self._events.all(before=None, limit=1)
+        except PackageManagerError as error:
+            return Check("tables-present", CheckStatus.FAILED, error.detail, error.next_action)
+        return Check("tables-present", CheckStatus.OK, "The tables package_manager_* are there.")
+
+    def store(self) -> Check:
+        """Whether the requirements can be read, and their directory written."""
+        try:
+            self._store.read()
+        except PackageManagerError as error:
+            return Check("store-writable", CheckStatus.FAILED, error.detail, error.next_action)
+        root = self._directory.root
+        if not os.access(root, os.W_OK | os.X_OK):
+            return Check(
+                "store-writable",
+                CheckStatus.FAILED,
+                f"{root} cannot be written by this process (uid {os.getuid()}).",
+                "Make it belong to Airflow's user.",
+            )
+        return Check("store-writable", CheckStatus.OK, f"{root} can be read and written.")
+
+    def supervisors(self) -> Check:
+        """Whether each component is run by a supervisor that beats, on what it was told to use."""
+        name = "supervisors-alive"
+        try:
+            seen = {component: self._target.observe(component, None) for component in self._target.components()}
+        except PackageManagerError as error:
+            return Check(name, CheckStatus.FAILED, error.detail, error.next_action)
+        if not seen:
+            return Check(
+                name,
+                CheckStatus.FAILED,
+                "No component runs under the package manager, so nothing could be restarted.",
+                "Start each with 'airflow-package-manager run --component NAME -- COMMAND', or all with"
+                " 'airflow-package-manager standalone'.",
+            )
+        wrong = [f"{component}: {found.message}" for component, found in seen.items() if found.status != Status.CURRENT]
+        if wrong:
+            return Check(name, CheckStatus.WARNING, "; ".join(wrong) + ".", "Look at the named component's own output.")
+        return Check(name, CheckStatus.OK, f"{', '.join(seen)}: all current.")
+
+    def site(self) -> Check:
+        """Whether the current lock's site is whole, untampered, and the one that this interpreter uses."""
+        name = "site-active"
+        lock = self._store.read().current_lock()
+        if lock is None or not lock.pins:
+            return Check(name, CheckStatus.OK, "Nothing is installed beside the image.")
+        digest = lock.digest()
+        site = self._directory.site(digest)
+        if not site_marker.holds(site, digest):
+            return Check(
+                name,
+                CheckStatus.FAILED,
+                f"The site {site} is missing or incomplete.",
+                "Restart a component: its supervisor installs the site again before it stops the old process.",
+            )
+        changed = site_marker.changed_files(site)
+        if changed:
+            shown = ", ".join(changed[:3])
+            return Check(
+                name,
+                CheckStatus.FAILED,
+                f"{len(changed)} files of {site} are not as installed: {shown}.",
+                "Find out who changed them; remove the site's directory and restart a component to install it anew.",
+            )
+        if _is_used(site):
+            return Check(name, CheckStatus.OK, f"This process uses {site}, which is as installed.")
+        if _is_rescue():
+            return Check(name, CheckStatus.OK, f"{site} is as installed; the command line never runs on it.")
+        return Check(
+            name,
+            CheckStatus.WARNING,
+            f"This process does not use {site}.",
+            "It was started before the last change, or outside of a supervisor: restart it.",
+        )
+
+
+def _is_used(site: Path) -> bool:
+    wanted = os.path.realpath(site)
+    return any(os.path.realpath(entry) == wanted for entry in sys.path if entry)
+
+
+def _is_rescue() -> bool:
+    """The command line and the installer are never on the site, by design."""
+    return any(Path(word).name in {"airflow-package-manager", "airflow_package_manager"} for word in sys.orig_argv)
+
+
+def _guarded(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except Exception as error:
+        log.exception("The check %s broke", name)
+        return _broken(name, error)
+
+
+def _broken(name: str, error: Exception) -> Check:
+    return Check(
+        name, CheckStatus.UNKNOWN, f"The check broke ({type(error).__name__}).", "The server's log has the trace."
+    )
