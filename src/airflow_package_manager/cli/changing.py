@@ -17,7 +17,7 @@ from airflow_package_manager.cli import rendering
 from airflow_package_manager.cli.application import Application, opened
 from airflow_package_manager.cli.exit_status import OK, STATUS_BY_CODE, STATUS_BY_STATE
 from airflow_package_manager.cli.problem import problem as problem_text
-from airflow_package_manager.cli.reading import show
+from airflow_package_manager.cli.reading import show, wired
 from airflow_package_manager.domain.operation import TERMINAL, Operation, State
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet
 from airflow_package_manager.errors import TokenInvalid
@@ -47,7 +47,7 @@ def plan(arguments: argparse.Namespace) -> int:
     if operation.plan is None:
         return _refused(arguments, operation)
     if arguments.output == "json":
-        created = wire.operation_created(operation, token, time.time())
+        created = wire.operation_created(operation, token, time.time(), planning_deadline=application.planning_deadline)
         return show(arguments, lambda: "", lambda: created)
     sys.stdout.write(
         f"{rendering.plan(operation.plan)}\n\n{rendering.operation(operation, time.time())}\n"
@@ -94,15 +94,15 @@ def restore(arguments: argparse.Namespace) -> int:
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Drop a plan, or roll a running operation back."""
-    application = opened(drive=False)
+    application = opened()
     found = application.manager.cancel(application.principal, arguments.operation)
     now = time.time()
-    return show(arguments, lambda: rendering.operation(found, now), lambda: wire.operation(found, now))
+    return show(arguments, lambda: rendering.operation(found, now), lambda: wired(application, found))
 
 
 def resume(arguments: argparse.Namespace) -> int:
     """Take up the active operation when nobody drives it, and wait for its end."""
-    application = opened()
+    application = opened(drive=True)
     active = application.manager.active(application.principal)
     if active is None:
         sys.stderr.write("No operation is active: there is nothing to resume.\n")
@@ -162,7 +162,7 @@ def _applied(
     operation = application.manager.apply(application.principal, operation_id, token, digest)
     if arguments.no_wait:
         now = time.time()
-        return show(arguments, lambda: rendering.operation(operation, now), lambda: wire.operation(operation, now))
+        return show(arguments, lambda: rendering.operation(operation, now), lambda: wired(application, operation))
     return _waited(arguments, application, operation_id)
 
 
@@ -187,7 +187,7 @@ def _waited(arguments: argparse.Namespace, application: Application, operation_i
         )
         raise
     now = time.time()
-    show(arguments, lambda: rendering.operation(operation, now), lambda: wire.operation(operation, now))
+    show(arguments, lambda: rendering.operation(operation, now), lambda: wired(application, operation))
     return STATUS_BY_STATE[operation.state.value]
 
 

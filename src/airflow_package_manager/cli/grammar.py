@@ -42,7 +42,10 @@ def _command(commands: Subparsers, name: str, handler: str, text: str) -> argpar
 def _add_reading(commands: Subparsers) -> None:
     parser = _command(commands, "list", "reading:list_packages", "Show requested, locked and installed packages.")
     parser.add_argument(
-        "--scope", choices=("requested", "site", "all"), default="site", help="which rows (default: site)"
+        "--scope",
+        choices=("managed", "requested", "locked", "image", "all"),
+        default="managed",
+        help="which rows (default: managed, what is requested or locked)",
     )
     parser.add_argument("--query", default="", help="only names that contain this")
     parser = _command(commands, "show", "reading:show_package", "Show one project: releases, needs, where installed.")

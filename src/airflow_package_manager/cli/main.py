@@ -34,7 +34,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _refuse(error: PackageManagerError, *, as_json: bool) -> int:
-    body = {"code": error.code, "title": error.title, "detail": error.detail, "next_action": error.next_action}
+    body: dict[str, object] = {
+        "code": error.code,
+        "title": error.title,
+        "detail": error.detail,
+        "next_action": error.next_action,
+    }
     body = {**error.context, **body}
     if as_json:
         sys.stdout.write(json.dumps(body, indent=2) + "\n")

@@ -13,6 +13,7 @@ from airflow_package_manager.cli import rendering
 from airflow_package_manager.cli.application import Application, opened
 from airflow_package_manager.cli.exit_status import FAILED, OK
 from airflow_package_manager.domain.inventory import CheckStatus
+from airflow_package_manager.domain.operation import Operation
 from airflow_package_manager.domain.planning import text_difference
 from airflow_package_manager.web import wire
 
@@ -38,7 +39,7 @@ def status(arguments: argparse.Namespace) -> int:
     now = time.time()
     if arguments.operation:
         operation = application.manager.operation(application.principal, arguments.operation)
-        return show(arguments, lambda: rendering.operation(operation, now), lambda: wire.operation(operation, now))
+        return show(arguments, lambda: rendering.operation(operation, now), lambda: wired(application, operation))
     found = application.manager.components(application.principal)
     revision = application.manager.inventory(application.principal).revision
     return show(arguments, lambda: rendering.components(found), lambda: wire.components(found, revision))
@@ -50,7 +51,9 @@ def history(arguments: argparse.Namespace) -> int:
     found, following = application.manager.history(application.principal, None, arguments.limit)
     active = application.manager.active(application.principal)
     return show(
-        arguments, lambda: rendering.history(found), lambda: wire.operations(found, following, active, time.time())
+        arguments,
+        lambda: rendering.history(found),
+        lambda: wire.operations(found, following, active, time.time(), planning_deadline=application.planning_deadline),
     )
 
 
@@ -85,6 +88,11 @@ def show(arguments: argparse.Namespace, text: Callable[[], str], model: Callable
     answer = model().model_dump_json(indent=2) if arguments.output == "json" else text()
     sys.stdout.write(answer + "\n")
     return OK
+
+
+def wired(application: Application, operation: Operation) -> BaseModel:
+    """Return an operation as the HTTP API would send it now."""
+    return wire.operation(operation, time.time(), planning_deadline=application.planning_deadline)
 
 
 def _text_of(application: Application, revision: int) -> str:

@@ -1,0 +1,44 @@
+"""Opens the house on Airflow's database for one command, with the command line's own principal."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from airflow_package_manager.domain.access import Identity, Permission, Principal
+from airflow_package_manager.manager import PackageManager
+
+_LEASE_SECONDS = 5.0
+"""How long a stopped command waits for its driver to give up the lease."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """What a command works with."""
+
+    manager: PackageManager
+    principal: Principal
+    planning_deadline: float
+    """Seconds after which an operation that is still PLANNING counts as abandoned."""
+    drive: Callable[[str], None]
+    """Drives an operation in the background of this process."""
+    close: Callable[[float], None]
+
+    def stop(self) -> None:
+        """Give up the lease, so that another process goes on at once."""
+        self.close(_LEASE_SECONDS)
+
+
+def opened(*, drive: bool = False) -> Application:
+    """Return the application; with `drive` this process drives what it applies, else an api-server does.
+
+    Whoever can call this owns Airflow's database already, so all permissions are held; everything is on record.
+    """
+    from airflow_package_manager.plugin.application import build  # noqa: PLC0415  imports Airflow, which takes seconds
+
+    house = build(drive=drive)
+    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    principal = Principal(Identity("cli", who, f"cli:{who}"), frozenset(Permission), None)
+    return Application(house.manager, principal, house.planning_deadline, house.drives.soon, house.close)
