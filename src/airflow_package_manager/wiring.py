@@ -94,9 +94,11 @@ def build(
     further_checks: Callable[[], tuple[Check, ...]] = tuple,
     clock: Clock = time.time,
     environ: Mapping[str, str] = os.environ,
+    drive: bool = True,
 ) -> Application:
     """Return the house, its tables created where they are missing.
 
+    Without `drive` this process starts no driver for what it accepts: a command that looks, or does not wait.
     `mirror` gets each event after its commit; `further_checks` are those of `doctor` that only the plugin can make.
     Raises `InvalidSetting`, `StoreUnavailable`, `DatabaseBusy`.
     """
@@ -187,7 +189,7 @@ def build(
         new_token=lambda: secrets.token_urlsafe(TOKEN_BYTES),
         new_id=lambda: secrets.token_hex(16),
         plan_soon=plans.soon,
-        drive_soon=drives.soon,
+        drive_soon=drives.soon if drive else _leave_to_another,
         checks=checks.all,
         token_lifetime=settings.token_lifetime,
         planning_deadline=planning_deadline,
@@ -205,6 +207,10 @@ def build(
         plans=plans,
         drives=drives,
     )
+
+
+def _leave_to_another(_operation_id: str) -> None:
+    """Start nothing: the watch of an api-server finds it within seconds."""
 
 
 def _default_index() -> str:

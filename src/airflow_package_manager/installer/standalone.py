@@ -49,10 +49,11 @@ class _Supervised:
     status: int = field(default=0)
 
 
-def standalone(settings: Settings, *, host: str, port: int) -> int:
+def standalone(settings: Settings, *, host: str | None, port: int | None) -> int:
     """Migrate Airflow's database, run the components until a signal asks to stop, and return the exit status.
 
-    Must be called in the main thread. What the environment says already (address, retries) is kept.
+    Must be called in the main thread. Without `host` and `port` the environment says where the api-server listens, else
+    127.0.0.1:8080. What the environment says of its public address and of retries is kept.
     """
     processes.require_linux()
     environment = _environment(os.environ, host, port)
@@ -103,15 +104,12 @@ def _end(supervised: Mapping[str, _Supervised], stop_timeout: float, signals: Si
         child.end(lambda _: time.monotonic() < until and not signals.hurry, lambda: None)
 
 
-def _environment(environ: Mapping[str, str], host: str, port: int) -> dict[str, str]:
-    own = {
-        "AIRFLOW__API__HOST": host,
-        "AIRFLOW__API__PORT": str(port),
-        "AIRFLOW__API__BASE_URL": f"http://{host}:{port}",
-        **RETRIES,
-    }
+def _environment(environ: Mapping[str, str], host: str | None, port: int | None) -> dict[str, str]:
+    host = host or environ.get("AIRFLOW__API__HOST") or "127.0.0.1"
+    address = {"AIRFLOW__API__HOST": host, "AIRFLOW__API__PORT": str(port or environ.get("AIRFLOW__API__PORT") or 8080)}
+    public = {"AIRFLOW__API__BASE_URL": f"http://{host}:{address['AIRFLOW__API__PORT']}"}
     # Supervisors, and the migration, never run on the site: a bad package must not disable its own rescue.
-    return {**own, **environ, "AIRFLOW_PACKAGE_MANAGER_SITE": "off"}
+    return {**RETRIES, **public, **environ, **address, "AIRFLOW_PACKAGE_MANAGER_SITE": "off"}
 
 
 def _supervisor(name: str, command: Sequence[str], health: str) -> list[str]:

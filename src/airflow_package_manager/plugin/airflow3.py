@@ -12,14 +12,11 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from airflow import settings as airflow_settings
 from fastapi import FastAPI
-from sqlalchemy.engine import Engine
 
-from airflow_package_manager import __version__, settings, wiring
-from airflow_package_manager.errors import StoreUnavailable
-from airflow_package_manager.plugin import airflow_checks, audit_log, auth, config
-from airflow_package_manager.plugin.facts import AirflowDatabaseFacts
+from airflow_package_manager import __version__, wiring
+from airflow_package_manager.plugin import auth, config
+from airflow_package_manager.plugin.application import build
 from airflow_package_manager.web.fastapi_app import create_app
 from airflow_package_manager.web.handlers import Api, SessionFacts
 
@@ -36,29 +33,6 @@ def create() -> FastAPI:
     return create_app(
         api=server.api, authenticate=auth.principal, base_url=config.read().base_url, lifespan=server.lifespan
     )
-
-
-def build() -> wiring.Application:
-    """Return the whole house on Airflow's database; also the way in of the command line.
-
-    Raises `InvalidSetting`, `StoreUnavailable`, `DatabaseBusy`.
-    """
-    return wiring.build(
-        settings=settings.load(),
-        engine=_engine(),
-        facts=AirflowDatabaseFacts(),
-        mirror=audit_log.mirror,
-        further_checks=airflow_checks.checks,
-    )
-
-
-def _engine() -> Engine:
-    engine = airflow_settings.engine
-    if engine is None:
-        raise StoreUnavailable(
-            "Airflow has no database engine in this process.", next_action="Run 'airflow db migrate'."
-        )
-    return engine
 
 
 class Server:
