@@ -1,125 +1,204 @@
-"""All components of Airflow 3 on one machine, on loopback, each under its own supervisor, until asked to stop.
+"""Airflow's four components on one machine, each under its own supervisor; for trying out, and for small machines.
 
-It only starts supervisors, and starts one again that ends; what each component runs on is its supervisor's business.
-Signals reach this process alone (Ctrl-C would fail running tasks), and supervisors do not outlive it.
+`airflow db migrate` runs alone first (four first commands at once would write three useless secrets). The terminal's
+Ctrl-C reaches this process only: supervisors and components live in sessions of their own, so no task sees it. A
+component whose supervisor ends is started again, with growing pauses.
 """
 
 from __future__ import annotations
 
+import configparser
 import os
+import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
 
+from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.installer import processes
-from airflow_package_manager.installer.child import Child
+from airflow_package_manager.installer.child import launched
+from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.signals import Signals
-from airflow_package_manager.settings import Settings
+from airflow_package_manager.installer.sweeping import SITE_VARIABLE
+from airflow_package_manager.settings import Settings, airflow_home
 
-COMMANDS: Mapping[str, Sequence[str]] = {
-    "api-server": ("api-server",),
-    # Their log servers would listen on every address; on one machine the api-server reads the files.
-    "scheduler": ("scheduler", "--skip-serve-logs"),
-    "dag-processor": ("dag-processor",),
-    "triggerer": ("triggerer", "--skip-serve-logs"),
+COMPONENTS: Mapping[str, tuple[str, ...]] = {
+    "api-server": (),
+    "scheduler": ("--skip-serve-logs",),
+    "dag-processor": (),
+    "triggerer": ("--skip-serve-logs",),
 }
-RETRIES = {
-    # With Airflow's defaults a task that ends while the api-server restarts fails; with these it waits a minute.
+"""Component → options: without them scheduler and triggerer serve their logs on every network address."""
+SURVIVE_A_RESTART = {
     "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
     "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
     "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
 }
-_TICK = 0.2
-_PAUSE = 3.0
-"""Seconds before a supervisor that ended is started again."""
-_SHORT_LIFE = 60.0
-_SHORT_LIVES = 5
-"""A component that ends so often in a row, each time within `_SHORT_LIFE` seconds, ends everything."""
-_LEAVE_SECONDS = 5.0
+"""With Airflow's defaults every task that ends while the api-server restarts fails, though its code succeeded."""
+HEALTH = "/api/v2/monitor/health"
+_TICK = 0.1
+_STEADY = 60.0
+_LONGEST_PAUSE = 30.0
 
 
 @dataclass
 class _Supervised:
-    command: list[str]
-    child: Child | None = None
-    due_at: float = 0.0
-    short_lives: int = 0
-    status: int = field(default=0)
+    component: str
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    failures: int = 0
+    again_at: float = 0.0
 
 
-def standalone(settings: Settings, *, host: str | None, port: int | None) -> int:
-    """Migrate Airflow's database, run the components until a signal asks to stop, and return the exit status.
+def standalone(
+    settings: Settings,
+    *,
+    host: str,
+    port: int,
+    airflow: Sequence[str] = (sys.executable, "-m", "airflow"),
+    environ: Mapping[str, str] = os.environ,
+) -> int:
+    """Run everything until a signal asks to stop; return the exit status.
 
-    Must be called in the main thread. Without `host` and `port` the environment says where the api-server listens, else
-    127.0.0.1:8080. What the environment says of its public address and of retries is kept.
+    Raises `InvalidSetting` when the address cannot be used, `OSError` when the directory cannot be written.
     """
     processes.require_linux()
-    environment = _environment(os.environ, host, port)
-    migrated = subprocess.run(_airflow("db", "migrate"), env=environment, stdin=subprocess.DEVNULL, check=False)
-    if migrated.returncode != 0:
-        _say(f"'airflow db migrate' ended with status {migrated.returncode}")
-        return migrated.returncode
-    health = environment["AIRFLOW__API__BASE_URL"].rstrip("/") + "/api/v2/monitor/health"
-    supervised = {name: _Supervised(_supervisor(name, command, health)) for name, command in COMMANDS.items()}
-    signals = Signals()
-    with signals:
+    _require_free(host, port)
+    Directory(settings.directory).prepare()
+    environment = environment_of(environ, host, port)
+    with (signals := Signals()):
+        status = _migrate(airflow, environment, signals)
+        if status != 0 or signals.stop is not None:
+            return status
+        return _Standalone(airflow, environment, _ready_url(environment, host, port), signals).run()
+
+
+def environment_of(environ: Mapping[str, str], host: str, port: int) -> dict[str, str]:
+    """Return the environment of all components; what is set there or in `airflow.cfg` already is not overruled."""
+    shown = f"[{host}]" if ":" in host else host
+    environment = {**SURVIVE_A_RESTART, **environ, "AIRFLOW__API__HOST": host, "AIRFLOW__API__PORT": str(port)}
+    if "AIRFLOW__API__BASE_URL" not in environ and not _configured_base_url(environ):
+        environment["AIRFLOW__API__BASE_URL"] = f"http://{shown}:{port}"  # else tasks call port 8080
+    return {**environment, SITE_VARIABLE: "off"}  # ours, not the components': each supervisor gives its child its site
+
+
+class _Standalone:
+    """Four supervisors, and what happens when one ends."""
+
+    def __init__(self, airflow: Sequence[str], environment: Mapping[str, str], ready: str, signals: Signals) -> None:
+        self._airflow = tuple(airflow)
+        self._environment = environment
+        self._ready = ready
+        self._signals = signals
+        self._all = [_Supervised(component) for component in COMPONENTS]
+
+    def run(self) -> int:
+        """Keep all of them running until asked to stop."""
         try:
-            return _live(supervised, environment, signals)
+            while self._signals.stop is None:
+                self._signals.take(self._pass_on)
+                for one in self._all:
+                    self._keep_up(one)
+                time.sleep(_TICK)
         finally:
-            _end(supervised, settings.stop_timeout, signals)
+            self._stop()
+        return 0
 
-
-def _live(supervised: Mapping[str, _Supervised], environment: Mapping[str, str], signals: Signals) -> int:
-    while signals.stop is None:
-        signals.take(lambda _: None)  # SIGHUP and its like are each component's own business
+    def _keep_up(self, one: _Supervised) -> None:
         now = time.monotonic()
-        for name, one in supervised.items():
-            if one.child is None and now >= one.due_at:
-                one.child = Child(one.command, environment, None)
-            status = None if one.child is None else one.child.exit_status()
-            if one.child is not None and status is not None:
-                lived = time.time() - one.child.started_at
-                one.child, one.due_at = None, now + _PAUSE
-                one.short_lives = one.short_lives + 1 if lived < _SHORT_LIFE else 0
-                _say(f"{name} ended with status {status} after {lived:.0f} s")
-                if one.short_lives >= _SHORT_LIVES:
-                    _say(f"{name} does not stay alive: giving up")
-                    return status or 1
+        if one.process is None:
+            if now >= one.again_at:
+                self._start(one)
+            return
+        status = one.process.poll()
+        if status is None:
+            return
+        one.process = None
+        one.failures = 0 if now - one.started > _STEADY else one.failures + 1
+        pause = min(2.0**one.failures, _LONGEST_PAUSE)
+        one.again_at = now + pause
+        _say(f"{one.component} ended with status {status}; it is started again in {pause:.0f} s")
+
+    def _start(self, one: _Supervised) -> None:
+        command = [
+            *(sys.executable, "-m", "airflow_package_manager.installer.run", one.component),
+            self._ready if one.component == "api-server" else "-",
+            *(*self._airflow, one.component, *COMPONENTS[one.component]),
+        ]
+        one.started = time.monotonic()
+        one.process = subprocess.Popen(
+            launched(command, None), stdin=subprocess.DEVNULL, env=dict(self._environment), start_new_session=True
+        )
+
+    def _pass_on(self, signum: int) -> None:
+        for one in self._all:
+            if one.process is not None:
+                one.process.send_signal(signum)
+
+    def _stop(self) -> None:
+        """Stop all at once; each supervisor bounds its own end. A second Ctrl-C makes them hurry."""
+        _say("stopping")
+        self._pass_on(signal.SIGTERM)
+        hurried = False
+        while any(one.process is not None and one.process.poll() is None for one in self._all):
+            if self._signals.hurry and not hurried:
+                self._pass_on(signal.SIGINT)
+                hurried = True
+            time.sleep(_TICK)
+
+
+def _migrate(airflow: Sequence[str], environment: Mapping[str, str], signals: Signals) -> int:
+    """Run `airflow db migrate` alone; return its exit status."""
+    _say("airflow db migrate")
+    process = subprocess.Popen(
+        launched([*airflow, "db", "migrate"], None),
+        stdin=subprocess.DEVNULL,
+        env=dict(environment),
+        start_new_session=True,
+    )
+    while process.poll() is None:
+        if signals.stop is not None:
+            process.terminate()
+            process.wait()
         time.sleep(_TICK)
-    return 0
+    if process.returncode != 0 and signals.stop is None:
+        _say(f"airflow db migrate ended with status {process.returncode}")
+    return 0 if signals.stop is not None else process.returncode
 
 
-def _end(supervised: Mapping[str, _Supervised], stop_timeout: float, signals: Signals) -> None:
-    """End all supervisors at once; each ends its component as that wants to be ended."""
-    children = [one.child for one in supervised.values() if one.child is not None]
-    stop = signals.stop
-    for child in children:
-        if stop is not None:
-            child.send(stop)
-    # A supervisor needs its own stop_timeout, and a moment to end what its component left.
-    until = time.monotonic() + stop_timeout + 2 * _LEAVE_SECONDS
-    for child in children:
-        child.end(lambda _: time.monotonic() < until and not signals.hurry, lambda: None)
+def _require_free(host: str, port: int) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind, protocol) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        raise InvalidSetting(
+            f"The api-server cannot listen on {host}, port {port}: {error.strerror}.",
+            next_action="Choose another --port, or stop what listens there.",
+            setting="--port",
+            value=str(port),
+            allowed="a free port of this machine",
+        ) from error
 
 
-def _environment(environ: Mapping[str, str], host: str | None, port: int | None) -> dict[str, str]:
-    host = host or environ.get("AIRFLOW__API__HOST") or "127.0.0.1"
-    address = {"AIRFLOW__API__HOST": host, "AIRFLOW__API__PORT": str(port or environ.get("AIRFLOW__API__PORT") or 8080)}
-    public = {"AIRFLOW__API__BASE_URL": f"http://{host}:{address['AIRFLOW__API__PORT']}"}
-    # Supervisors, and the migration, never run on the site: a bad package must not disable its own rescue.
-    return {**RETRIES, **public, **environ, **address, "AIRFLOW_PACKAGE_MANAGER_SITE": "off"}
+def _ready_url(environment: Mapping[str, str], host: str, port: int) -> str:
+    """Return where the api-server answers, asked on loopback where it listens everywhere."""
+    base = environment.get("AIRFLOW__API__BASE_URL") or _configured_base_url(environment)
+    asked = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
+    return f"http://{asked}:{port}{urlsplit(base).path.rstrip('/')}{HEALTH}"
 
 
-def _supervisor(name: str, command: Sequence[str], health: str) -> list[str]:
-    ready = ["--ready-url", health] if name == "api-server" else []
-    run = [sys.executable, "-m", "airflow_package_manager.cli.main", "run", "--component", name, *ready]
-    return [*run, "--", *_airflow(*command)]
-
-
-def _airflow(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "airflow", *arguments]
+def _configured_base_url(environ: Mapping[str, str]) -> str:
+    path = Path(environ.get("AIRFLOW_CONFIG") or airflow_home(environ) / "airflow.cfg").expanduser()
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    parser.read(path, encoding="utf-8")
+    return parser.get("api", "base_url", fallback="").strip()
 
 
 def _say(message: str) -> None:

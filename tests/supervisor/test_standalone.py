@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_package_manager.errors import InvalidSetting
+from airflow_package_manager.installer import processes
+from airflow_package_manager.installer.standalone import COMPONENTS, environment_of, standalone
+from airflow_package_manager.settings import load
+from tests.supervisor.house import HERE, SOURCE, eventually
+
+START = """
+import sys
+from airflow_package_manager import settings
+from airflow_package_manager.installer.standalone import standalone
+airflow = [sys.executable, sys.argv[1], sys.argv[2]]
+sys.exit(standalone(settings.load(), host="127.0.0.1", port=int(sys.argv[3]), airflow=airflow))
+"""
+
+
+class Standalone:
+    def __init__(self, home: Path, port: int, **environment: str) -> None:
+        self.log = home / "airflow.log"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", START, str(HERE / "light_airflow.py"), str(self.log), str(port)],
+            env={**os.environ, "PYTHONPATH": str(SOURCE), "AIRFLOW_HOME": str(home), **environment},
+        )
+
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
+
+    def all_up(self) -> list[dict[str, Any]]:
+        return eventually(lambda: found if len(found := self.events()) == 5 else None, 20)
+
+    def below(self) -> tuple[processes.Process, ...]:
+        return processes.descendants(self.process.pid)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@pytest.fixture
+def running(tmp_path: Path, port: int) -> Iterator[Standalone]:
+    found = Standalone(tmp_path, port)
+    below: tuple[processes.Process, ...] = ()
+    try:
+        found.all_up()
+        below = found.below()
+        yield found
+    finally:
+        found.process.kill()
+        found.process.wait()
+        processes.end_all((*below, *found.below()), 5)
+
+
+def test_everything_starts_after_the_migration(running: Standalone, port: int) -> None:
+    events = running.events()
+    assert events[0]["argv"] == ["db", "migrate"]
+    assert sorted(event["argv"] for event in events[1:]) == sorted([name, *COMPONENTS[name]] for name in COMPONENTS)
+    for event in events[1:]:
+        assert event["environment"]["AIRFLOW__API__BASE_URL"] == f"http://127.0.0.1:{port}"
+        assert event["environment"]["AIRFLOW__API__PORT"] == str(port)
+        assert event["environment"]["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "12"
+        assert os.getsid(event["pid"]) == event["pid"]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_leaves_no_process(running: Standalone, signum: int) -> None:
+    below = running.below()
+    assert len(below) == 8
+    running.process.send_signal(signum)
+    assert running.process.wait(15) == 0
+    assert [found for found in below if processes.is_alive(found)] == []
+
+
+def test_what_was_started_dies_with_it(running: Standalone) -> None:
+    below = running.below()
+    running.process.kill()
+    running.process.wait()
+    eventually(lambda: not [found for found in below if processes.is_alive(found)])
+
+
+def test_a_component_that_ends_is_started_again(running: Standalone) -> None:
+    scheduler = next(event["pid"] for event in running.events() if event["argv"][0] == "scheduler")
+    os.kill(scheduler, signal.SIGKILL)
+    again = eventually(lambda: next((event for event in running.events()[5:]), None), 15)
+    assert again["argv"][0] == "scheduler"
+
+
+def test_a_failed_migration_starts_nothing(tmp_path: Path, port: int) -> None:
+    found = Standalone(tmp_path, port, LIGHT_MIGRATE="4")
+    assert found.process.wait(10) == 4
+    assert [event["argv"] for event in found.events()] == [["db", "migrate"]]
+
+
+def test_a_port_in_use_is_refused_at_once(tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with pytest.raises(InvalidSetting, match=f"port {port}"):
+            standalone(load({"AIRFLOW_HOME": str(tmp_path)}), host="127.0.0.1", port=port)
+
+
+def test_what_is_configured_is_not_overruled(tmp_path: Path) -> None:
+    home = {"AIRFLOW_HOME": str(tmp_path)}
+    assert environment_of(home, "127.0.0.1", 9)["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:9"
+    (tmp_path / "airflow.cfg").write_text("[api]\nbase_url = http://example.com/team\n")
+    assert "AIRFLOW__API__BASE_URL" not in environment_of(home, "127.0.0.1", 9)
+    given = environment_of({**home, "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "3"}, "127.0.0.1", 9)
+    assert given["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "3"
