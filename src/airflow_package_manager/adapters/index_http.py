@@ -129,6 +129,10 @@ class RemoteFile(io.RawIOBase):
         self.seek(0)
         return self.read()
 
+    def held_whole(self) -> bytes | None:
+        """Return all of it when it came with what was read so far: small files, or an index without ranges."""
+        return self._held if self._start == 0 else None
+
     def readable(self) -> bool:
         """Return that it can be read."""
         return True

@@ -46,6 +46,9 @@ class WheelReader:
                 found = _read(remote)
             except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError, zlib.error) as error:
                 raise ValueError(f"{url.rpartition('/')[2]} is not a readable wheel") from error
+            whole = remote.held_whole()
+        if whole is not None and hashlib.sha256(whole).hexdigest() != sha256:
+            raise ValueError(f"{url.rpartition('/')[2]} is not the file that the index lists")
         self._keep(sha256, found)
         return found
 
