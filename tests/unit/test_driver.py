@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from airflow_package_manager.domain.operation import State
+from airflow_package_manager.driver import LEASE_SECONDS
+from airflow_package_manager.errors import DatabaseBusy
+from tests.fakes.application import Application, add
+from tests.fakes.faults import Killed
+from tests.fakes.target import Behaviour
+
+
+def boundaries(*, failing: bool) -> int:
+    """Return how many boundaries between effects one whole drive has."""
+    app, accepted = prepared(failing=failing)
+    before = len(app.faults.effects)
+    app.driver().run(accepted)
+    return 2 * (len(app.faults.effects) - before)
+
+
+def prepared(*, failing: bool) -> tuple[Application, str]:
+    app = Application("# mine\n", components=("scheduler", "triggerer"))
+    app.done(add("tabulate"))
+    accepted = app.accepted(add("humanize"))
+    app.target.ready_after = 0.5
+    if failing:
+        app.target.misbehave("triggerer", Behaviour.FALLS_BACK)
+    return app, accepted.id
+
+
+@pytest.mark.parametrize("failing", [False, True])
+def test_a_driver_that_dies_at_any_line_is_replaced(*, failing: bool) -> None:
+    """Every boundary before and after every effect of a whole life, once each."""
+    total = boundaries(failing=failing)
+    for death in range(1, total + 1):
+        app, accepted = prepared(failing=failing)
+        before = app.store.peek()
+        app.faults.kill_after(death)
+        with pytest.raises(Killed):
+            app.driver("host:1").run(accepted)
+        app.faults.kill_after(None)
+        app.clock.advance(LEASE_SECONDS)
+        app.driver("host:2").adopt_orphan()
+        done = app.repository.get(accepted)
+        snapshot = app.store.peek()
+        if failing:
+            assert done.state is State.ROLLED_BACK, death
+            assert (snapshot.text, snapshot.locks, snapshot.current) == (before.text, before.locks, before.current)
+            assert app.target.running("scheduler")[:1] == (1,)
+        else:
+            assert done.state is State.SUCCEEDED, death
+            assert (snapshot.current, list(snapshot.locks)) == (2, [2])
+        assert app.target.preflights == {}, death
+        assert app.repository.active() is None
+
+
+def test_a_dead_drivers_lease_keeps_others_away_until_it_ends() -> None:
+    app, accepted = prepared(failing=False)
+    app.faults.kill_after(20)
+    with pytest.raises(Killed):
+        app.driver("host:1").run(accepted)
+    state = app.repository.get(accepted).state
+    effects = len(app.faults.effects)
+    app.driver("host:2").adopt_orphan()
+    assert app.repository.get(accepted).state is state
+    assert [effect for effect in app.faults.effects[effects:] if not effect.startswith("repository.")] == []
+
+
+@pytest.mark.parametrize("effect", ["store.write", "target.restart", "repository.save", "target.observe"])
+def test_a_driver_that_slept_stops_silently_and_touches_nothing(effect: str) -> None:
+    app, accepted = prepared(failing=False)
+    ends: list[State] = []
+
+    def sleep_while_another_takes_over() -> None:
+        app.clock.advance(LEASE_SECONDS + 1)
+        ends.append(app.driver("host:2").run(accepted).state)
+        app.faults.effects.clear()
+
+    app.faults.meanwhile(effect, sleep_while_another_takes_over)
+    assert app.driver("host:1").run(accepted).state is State.SUCCEEDED
+    assert ends == [State.SUCCEEDED]
+    writes = [name for name in app.faults.effects if name in {"store.write", "target.restore"}]
+    assert writes == []
+    assert app.store.peek().current == 2
+    assert app.target.running("scheduler")[0] == 2
+
+
+def test_stop_gives_the_lease_up_at_once() -> None:
+    app, accepted = prepared(failing=False)
+    stop = threading.Event()
+    app.faults.meanwhile("target.restart", stop.set)
+    app.driver("host:1").run(accepted, stop)
+    found = app.repository.get(accepted)
+    assert found.state is State.ROLLING_OUT
+    assert (found.holder, found.lease_until) == (None, None)
+    assert app.driver("host:2").run(accepted).state is State.SUCCEEDED
+
+
+def test_what_is_not_active_is_left_alone() -> None:
+    app = Application()
+    planned, _ = app.plan(add("humanize"))
+    assert app.driver().run(planned.id).state is State.PLANNED
+    assert app.driver().adopt_orphan() is None
+    assert "repository.claim" not in app.faults.effects
+
+
+def test_two_runs_of_one_process_never_share_a_lease() -> None:
+    app, accepted = prepared(failing=False)
+    driver = app.driver()
+    inner: list[State] = []
+    app.faults.meanwhile("target.restart", lambda: inner.append(driver.run(accepted).state))
+    assert driver.run(accepted).state is State.SUCCEEDED
+    assert inner == [State.ROLLING_OUT]
+
+
+def test_the_watch_adopts_and_outlives_what_it_meets() -> None:
+    app, accepted = prepared(failing=False)
+    stop = threading.Event()
+    app.faults.fail("repository.claim", DatabaseBusy("busy"))
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            app.clock.advance(timeout or 0)
+            if app.repository.get(accepted).state is State.SUCCEEDED:
+                self.set()
+            return self.is_set()
+
+    stop = Stop()
+    app.driver().watch(stop)
+    assert app.repository.get(accepted).state is State.SUCCEEDED
+
+
+def test_a_busy_database_is_waited_for() -> None:
+    app, accepted = prepared(failing=False)
+    app.faults.fail("repository.save", DatabaseBusy("busy"), times=4)
+    assert app.driver().run(accepted).state is State.SUCCEEDED

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from airflow_package_manager.domain import lock as locks
+from airflow_package_manager.domain.operation import State
+from airflow_package_manager.domain.plan import ChangeSet
+from airflow_package_manager.domain.policy import Policy
+from airflow_package_manager.errors import ClusterUnavailable, StoreUnavailable
+from airflow_package_manager.ports import Heartbeat, ImportFailure
+from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
+from tests.fakes.application import ADMIN, Application, add, remove, update
+from tests.fakes.target import Behaviour
+
+MUTATIONS = ("store.write", "target.restart", "target.restore", "target.start_preflight", "target.end_preflight")
+
+
+class Held:
+    holder = "host:1:test"
+
+    def __init__(self, app: Application, operation_id: str) -> None:
+        self.app, self.operation_id = app, operation_id
+
+    def require(self) -> None:
+        assert self.app.repository.claim(self.operation_id, self.holder, now=self.app.clock(), seconds=15)
+
+
+def test_a_change_goes_all_the_way() -> None:
+    app = Application("# mine\n")
+    done = app.done(add("humanize>=4.1"))
+    assert done.state is State.SUCCEEDED
+    assert done.problem is None
+    assert app.store.peek().text == "# mine\nhumanize>=4.1\n"
+    assert app.store.peek().current == 1
+    assert [app.target.running(name)[0] for name in app.target.components()] == [1, 1, 1]
+    assert app.kinds(done.id) == [
+        "plan.requested",
+        "plan.ready",
+        "operation.accepted",
+        "lock.staged",
+        "preflight.started",
+        "requirements.written",
+        "preflight.passed",
+        "operation.rolling-out",
+        *["component.restarting", "component.current"] * 3,
+        "operation.verifying",
+        "operation.succeeded",
+    ]
+    assert app.target.preflights == {}
+    assert app.target.preflight_directs == ("humanize",)
+    assert set(done.progress.verified.values()) == {"not verified"}
+
+
+def test_no_step_does_more_than_one_mutation() -> None:
+    app = Application()
+    operation = app.accepted(add("humanize"))
+    engine, lease = app.engine(), Held(app, operation.id)
+    while operation.state is not State.SUCCEEDED:
+        before = len(app.faults.effects)
+        lease.require()
+        engine.advance(app.repository.get(operation.id), lease)
+        assert sum(effect in MUTATIONS for effect in app.faults.effects[before:]) <= 1
+        app.clock.advance(1)
+        operation = app.repository.get(operation.id)
+
+
+def test_components_restart_one_by_one_in_order_and_the_other_way_round_when_removing() -> None:
+    app = Application(components=("api-server", "dag-processor", "scheduler", "triggerer"))
+    app.done(add("a-plugin"))
+    assert restarted(app) == ["scheduler", "triggerer", "dag-processor", "api-server"]
+    app.faults.effects.clear()
+    app.done(remove("a-plugin"))
+    assert restarted(app) == ["dag-processor", "triggerer", "scheduler", "api-server"]
+
+
+def test_a_second_restart_waits_for_the_first_verdict() -> None:
+    app = Application()
+    app.target.misbehave("scheduler", Behaviour.NEVER_READY)
+    app.done(add("humanize"))
+    assert restarted(app) == ["scheduler"]
+
+
+def test_only_the_text_changes_and_nobody_restarts() -> None:
+    app = Application("# mine\n")
+    app.done(add("humanize"))
+    before = [app.target.running(name) for name in app.target.components()]
+    done = app.done(ChangeSet(requirements="# other words\nhumanize\n"))
+    assert done.state is State.SUCCEEDED
+    assert app.store.peek().text == "# other words\nhumanize\n"
+    assert app.store.peek().current == 2
+    assert [app.target.running(name) for name in app.target.components()] == before
+    assert sorted(app.store.peek().locks) == [1, 2]
+    assert "preflight.started" not in app.kinds(done.id)
+
+
+def test_a_text_edited_by_hand_is_adopted() -> None:
+    app = Application()
+    app.done(add("humanize"))
+    app.store.edit("humanize\n# by hand\n")
+    done = app.done(ChangeSet(requirements="humanize\n# by hand\n"))
+    assert done.state is State.SUCCEEDED
+    assert done.plan is not None
+    assert done.plan.adopted
+    assert not app.manager.inventory(ADMIN).edited_by_hand
+
+
+def test_the_text_found_first_is_revision_0_and_stays_so() -> None:
+    app = Application("# found\n")
+    app.done(add("humanize"))
+    app.done(add("tabulate"))
+    found = app.manager.revision(ADMIN, 0)
+    assert found.plan is not None
+    assert found.plan.proposed_text == "# found\n"
+    assert found.plan.lock.pins == ()
+    assert found.state is State.SUCCEEDED
+
+
+def test_locks_that_nobody_carries_go_and_carried_ones_stay() -> None:
+    app = Application(components=("scheduler", "api-server"))
+    app.done(add("a-plugin"))
+    assert app.target.running("api-server")[0] == 1
+    app.done(add("humanize"))
+    assert app.target.running("api-server")[0] == 1
+    app.done(update("humanize==2.0"))
+    snapshot = app.store.peek()
+    stamps = {app.target.running(name)[0] for name in app.target.components()}
+    assert set(snapshot.locks) == stamps | {snapshot.current}
+
+
+def test_a_third_text_before_staging_is_stale_and_nothing_is_touched() -> None:
+    app = Application("# mine\n")
+    accepted = app.accepted(add("humanize"))
+    app.store.edit("# theirs\n")
+    before = app.store.peek()
+    done = app.driver().run(accepted.id)
+    assert done.state is State.FAILED
+    assert done.problem is not None
+    assert done.problem["code"] == "stale-plan"
+    assert "+# theirs" in done.problem["difference"]
+    assert app.store.peek() == before
+    assert restarted(app) == []
+
+
+@pytest.mark.parametrize(
+    ("effect", "error", "code"),
+    [
+        ("target.check_restart", UnsupportedWorkload("odd"), "unsupported-workload"),
+        ("store.write", StoreTooLarge("full"), "store-too-large"),
+        ("store.read", ValueError("a bug"), "internal"),
+    ],
+)
+def test_what_cannot_start_fails_with_nothing_written(effect: str, error: Exception, code: str) -> None:
+    app = Application("# mine\n")
+    accepted = app.accepted(add("humanize"))
+    before = app.store.peek()
+    app.faults.fail(effect, error)
+    done = app.driver().run(accepted.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.FAILED, code)
+    assert app.store.peek() == before
+
+
+def test_policy_is_asked_again_before_anything_is_written() -> None:
+    app = Application()
+    accepted = app.accepted(add("humanize"))
+    app.policy = Policy(denied=frozenset({"humanize"}))
+    done = app.driver().run(accepted.id)
+    assert (done.problem or {})["code"] == "policy-violation"
+
+
+def test_a_row_that_somebody_rewrote_is_not_applied() -> None:
+    app = Application()
+    accepted = app.accepted(add("humanize"))
+    assert accepted.plan is not None
+    forged = dataclasses.replace(accepted.plan, proposed_text="evil\n")
+    app.repository.save(dataclasses.replace(accepted, plan=forged), [])
+    done = app.driver().run(accepted.id)
+    assert (done.problem or {})["code"] == "plan-changed"
+    assert app.store.peek().text == ""
+
+
+def test_what_passes_by_itself_is_tried_again() -> None:
+    app = Application()
+    accepted = app.accepted(add("humanize"))
+    app.faults.fail("store.write", StoreUnavailable("away"), times=3)
+    app.faults.fail("target.observe", ClusterUnavailable("away"), times=3)
+    assert app.driver().run(accepted.id).state is State.SUCCEEDED
+
+
+def test_a_heartbeat_after_the_restart_verifies_a_component() -> None:
+    app = Application(components=("scheduler", "triggerer"))
+    began = app.clock()
+    app.facts.beats["scheduler"] = (Heartbeat("host", began, began - 100), Heartbeat("host", began + 50, began + 40))
+    app.facts.beats["triggerer"] = (Heartbeat("host", began, began - 100),)
+    done = app.done(add("humanize"))
+    assert done.state is State.SUCCEEDED
+    assert done.progress.verified == {"scheduler": "heartbeat", "triggerer": "not verified"}
+    assert app.clock() - began >= 90
+
+
+def test_dags_that_break_for_another_reason_only_warn() -> None:
+    app = Application()
+    app.facts.failures = (ImportFailure("old.py", 0, "ModuleNotFoundError: No module named 'humanize'"),)
+    accepted = app.accepted(add("humanize"))
+    new = ImportFailure("new.py", app.clock() + 1000, "ModuleNotFoundError: No module named 'unrelated'")
+    app.faults.meanwhile("target.restart", lambda: setattr(app.facts, "failures", (*app.facts.failures, new)))
+    done = app.driver().run(accepted.id)
+    assert done.state is State.SUCCEEDED
+    assert "dags.import-errors" in app.kinds(done.id)
+
+
+def test_a_dag_that_loses_a_module_of_a_changed_package_fails_it() -> None:
+    app = Application()
+    app.done(add("google-cloud-thing"))
+    accepted = app.accepted(remove("google-cloud-thing"))
+    lost = ImportFailure("dag.py", app.clock() + 1000, "ModuleNotFoundError: No module named 'google.cloud.thing.x'")
+    app.faults.meanwhile("target.restart", lambda: setattr(app.facts, "failures", (lost,)))
+    done = app.driver().run(accepted.id)
+    assert done.state is State.ROLLED_BACK
+    assert (done.problem or {})["code"] == "import-errors"
+    assert locks.parse(app.store.peek().locks[1]).pins[0].name == "google-cloud-thing"
+
+
+def restarted(app: Application) -> list[str]:
+    prefix = "target.restart:"
+    return [effect.removeprefix(prefix) for effect in app.faults.effects if effect.startswith(prefix)]
