@@ -2,7 +2,7 @@
 
 It must be quick (no pathlib), must never raise, and must stay out of the way of its own rescue.
 """
-# ruff: noqa: PTH100, PTH111, PTH113, PTH118, PTH119, PTH120
+# ruff: noqa: PTH100, PTH111, PTH113, PTH118, PTH119
 
 import os
 import sys
@@ -27,19 +27,18 @@ def _is_rescue(argv: list[str]) -> bool:
 
 
 def _activate() -> None:
-    here = os.path.dirname(os.path.abspath(__file__))
-    if sys.prefix != sys.base_prefix and not here.startswith(sys.prefix + os.sep):
-        return  # another virtual environment that sees the packages of ours
     wanted = os.environ.get("AIRFLOW_PACKAGE_MANAGER_SITE")
     if wanted == "off" or _is_rescue(sys.orig_argv):
         return
+    if sys.prefix != sys.base_prefix and not os.path.abspath(__file__).startswith(sys.prefix + os.sep):
+        return  # another virtual environment that sees the packages of ours
     home = os.path.expanduser(os.environ.get("AIRFLOW_HOME") or "~/airflow")
     link = wanted or os.path.join(home, "package_manager", "active")
-    site = os.path.realpath(link)
-    if not os.path.isfile(os.path.join(site, MARKER)):
+    if not os.path.isfile(os.path.join(link, MARKER)):
         if wanted or os.path.lexists(link):
             raise FileNotFoundError(f"{link} is not a complete site")
         return
+    site = os.path.realpath(link)
     names = [os.path.basename(entry) for entry in sys.path]
     places = [place for place, name in enumerate(names) if name in {"site-packages", "dist-packages"}]
     if site not in sys.path:

@@ -100,6 +100,8 @@ def environment(access: IndexAccess, environ: Mapping[str, str] = os.environ) ->
             values["SSL_CERT_FILE"] = environ[name]
     values.setdefault("LANG", "C.UTF-8")
     values["PATH"] = os.defpath
+    # uv asks an interpreter for its facts; that one must answer without any site.
+    values["AIRFLOW_PACKAGE_MANAGER_SITE"] = "off"
     return {**values, "UV_HTTP_RETRIES": "1", "UV_PYTHON_DOWNLOADS": "never", **access.environment()}
 
 

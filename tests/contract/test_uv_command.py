@@ -55,6 +55,7 @@ def test_nothing_ambient_reaches_the_child(tmp_path: Path, script: Path) -> None
     assert outcome.output.strip() == str(
         sorted(
             {
+                "AIRFLOW_PACKAGE_MANAGER_SITE": "off",
                 "HOME": str(tmp_path),
                 "LANG": "C.UTF-8",
                 "PATH": os.defpath,

@@ -11,7 +11,6 @@ import contextlib
 import fcntl
 import os
 import re
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -156,6 +155,8 @@ class Directory:
 
     def point_active(self, digest: str) -> None:
         """Let `active` be a link to the site of this digest, atomically."""
+        import tempfile  # noqa: PLC0415 - the installer with everything present saves its cost
+
         self.site(digest)
         fresh = Path(tempfile.mkdtemp(dir=self.tmp)) / "active"
         fresh.symlink_to(Path("sites") / digest)

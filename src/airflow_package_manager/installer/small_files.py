@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from pathlib import Path
 
 
@@ -13,6 +12,8 @@ def replace_file(path: Path, content: bytes, temporary: Path) -> None:
 
     Keeps the permissions of the file that it replaces. Raises `OSError`; nothing is left in `temporary` then.
     """
+    import tempfile  # noqa: PLC0415 - readers, the installer with everything present above all, save its cost
+
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(dir=temporary)
