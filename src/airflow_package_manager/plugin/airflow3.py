@@ -71,6 +71,10 @@ class Server:
             yield
         finally:
             self._stop.set()
+            with self._guard:
+                found = self._application
+            if found is not None:
+                found.close(STOP_SECONDS)
             thread.join(STOP_SECONDS)
 
     def _watch(self) -> None:
