@@ -9,6 +9,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from airflow_package_manager.domain.operation import ACTIVE, TERMINAL, Operation, State
 from airflow_package_manager.engine import Engine, LeaseLost
@@ -16,9 +17,6 @@ from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.ports import Clock, OperationRepository
 
 LEASE_SECONDS = 15.0
-RENEW_SECONDS = 5.0
-WATCH_SECONDS = 10.0
-POLL_SECONDS = 1.0
 BACK_OFF = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before each further try of a step that met what may pass by itself; then it goes back."""
 TRIES_OF_GOING_BACK = 20
@@ -27,11 +25,31 @@ TRIES_OF_GOING_BACK = 20
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How long a driver waits for what, in seconds; tests give shorter ones."""
+
+    lease: float = LEASE_SECONDS
+    """A dead driver's operation is free for others after this."""
+    renew: float = 5.0
+    """Seconds of the lease that pass before it is renewed."""
+    watch: float = 10.0
+    """Between two looks for an orphaned operation."""
+    poll: float = 1.0
+    """Between two looks at what is being waited for."""
+
+
+DEFAULT_PACE = Pace()
+
+
 class HeldLease:
     """The lease of one operation in the hands of one run."""
 
-    def __init__(self, repository: OperationRepository, clock: Clock, operation_id: str, holder: str) -> None:
+    def __init__(
+        self, repository: OperationRepository, clock: Clock, pace: Pace, operation_id: str, holder: str
+    ) -> None:
         """Take what it needs to ask; nothing is held before `require`."""
+        self._pace = pace
         self._repository = repository
         self._clock = clock
         self._operation_id = operation_id
@@ -46,13 +64,13 @@ class HeldLease:
     def require(self) -> None:
         """Take or renew it; raises `LeaseLost`."""
         now = self._clock()
-        if not self._repository.claim(self._operation_id, self._holder, now=now, seconds=LEASE_SECONDS):
+        if not self._repository.claim(self._operation_id, self._holder, now=now, seconds=self._pace.lease):
             raise LeaseLost(self._operation_id)
         self._renewed_at = now
 
     def keep(self) -> None:
         """Renew it when a third of its life is over; raises `LeaseLost`."""
-        if self._clock() >= self._renewed_at + RENEW_SECONDS:
+        if self._clock() >= self._renewed_at + self._pace.renew:
             self.require()
 
 
@@ -67,6 +85,7 @@ class Driver:
         clock: Clock,
         name: str,
         sleep: Callable[[float], object] | None = None,
+        pace: Pace = DEFAULT_PACE,
     ) -> None:
         """Take the ports; `name` says which process this is, for example ``host:pid``.
 
@@ -77,13 +96,15 @@ class Driver:
         self._clock = clock
         self._name = name
         self._sleep = sleep
+        self._pace = pace
 
     def run(self, operation_id: str, stop: threading.Event | None = None) -> Operation:
         """Drive the operation until it has ended, `stop` is set, or another driver has it; return it as it then is.
 
         Raises `NotFound`, and `DatabaseBusy` when not even the lease could be asked for.
         """
-        lease = HeldLease(self._repository, self._clock, operation_id, f"{self._name}:{uuid.uuid4().hex[:8]}")
+        holder = f"{self._name}:{uuid.uuid4().hex[:8]}"
+        lease = HeldLease(self._repository, self._clock, self._pace, operation_id, holder)
         try:
             if self._repository.get(operation_id).state in ACTIVE:
                 lease.require()
@@ -99,7 +120,7 @@ class Driver:
         return None if found is None else self.run(found.id, stop)
 
     def watch(self, stop: threading.Event) -> None:
-        """Look every 10 s for an active operation without a live lease, until `stop` is set."""
+        """Look every few seconds for an active operation without a live lease, until `stop` is set."""
         while not stop.is_set():
             try:
                 self.adopt_orphan(stop)
@@ -107,7 +128,7 @@ class Driver:
                 _log.warning("Looking for an operation to go on with failed: %s", error.detail)
             except Exception:  # noqa: BLE001  the watch outlives whatever one look met
                 _log.exception("Looking for an operation to go on with failed.")
-            stop.wait(WATCH_SECONDS)
+            stop.wait(self._pace.watch)
 
     def _drive(self, operation_id: str, lease: HeldLease, stop: threading.Event) -> None:
         sleep = self._sleep or stop.wait
@@ -135,7 +156,7 @@ class Driver:
                 continue
             tries, hopeless = 0, None
             if after.state is operation.state and after.progress == operation.progress:
-                sleep(POLL_SECONDS)
+                sleep(self._pace.poll)
 
 
 def _worth_trying_again(operation: Operation | None, error: PackageManagerError, tries: int) -> bool:
