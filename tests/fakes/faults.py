@@ -54,9 +54,10 @@ class Faults:
             self._hooks.clear()
             self._boundaries_left = None
 
-    def around(self, effect: str, act: Callable[[], Answer]) -> Answer:
-        """Do one effect, or suffer what was scripted for it."""
-        self._boundary()
+    def around(self, effect: str, act: Callable[[], Answer], *, deadly: bool = True) -> Answer:
+        """Do one effect, or suffer what was scripted for it; `deadly`: a process may die right before and after."""
+        if deadly:
+            self._boundary()
         with self._guard:
             hook = self._hooks[effect].popleft() if self._hooks[effect] else None
             error = self._before[effect].popleft() if self._before[effect] else None
@@ -68,7 +69,8 @@ class Faults:
         with self._guard:
             self.effects.append(effect)
             error = self._after[effect].popleft() if self._after[effect] else None
-        self._boundary()
+        if deadly:
+            self._boundary()
         if error is not None:
             raise error
         return answer

@@ -174,7 +174,8 @@ class FakeTarget:
     # --- how it works ------------------------------------------------------------------------------------------
 
     def _effect(self, name: str, subject: str, act: Callable[[], Answer]) -> Answer:
-        return self.faults.around(f"target.{name}", lambda: self.faults.around(f"target.{name}:{subject}", act))
+        exactly = f"target.{name}:{subject}"
+        return self.faults.around(f"target.{name}", lambda: self.faults.around(exactly, act, deadly=False))
 
     def _stamp(self, component: str) -> Stamp:
         with self._guard:

@@ -12,12 +12,12 @@ from tests.fakes.faults import Killed
 from tests.fakes.target import Behaviour
 
 
-def boundaries(*, failing: bool) -> int:
-    """Return how many boundaries between effects one whole drive has."""
+def effects_of_a_life(*, failing: bool) -> int:
+    """Return how many effects one whole drive has."""
     app, accepted = prepared(failing=failing)
     before = len(app.faults.effects)
     app.driver().run(accepted)
-    return 2 * (len(app.faults.effects) - before)
+    return sum(":" not in effect for effect in app.faults.effects[before:])
 
 
 def prepared(*, failing: bool) -> tuple[Application, str]:
@@ -32,9 +32,8 @@ def prepared(*, failing: bool) -> tuple[Application, str]:
 
 @pytest.mark.parametrize("failing", [False, True])
 def test_a_driver_that_dies_at_any_line_is_replaced(*, failing: bool) -> None:
-    """Every boundary before and after every effect of a whole life, once each."""
-    total = boundaries(failing=failing)
-    for death in range(1, total + 1):
+    """Right after every effect of a whole life, once each (which is right before the next one)."""
+    for death in range(2, 2 * effects_of_a_life(failing=failing) + 1, 2):
         app, accepted = prepared(failing=failing)
         before = app.store.peek()
         app.faults.kill_after(death)
