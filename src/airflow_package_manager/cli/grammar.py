@@ -122,5 +122,5 @@ def _add_running(commands: Subparsers) -> None:
         "running:standalone",
         "Start api-server, scheduler, dag-processor and triggerer, each supervised, on loopback.",
     )
-    parser.add_argument("--host", help="where the api-server listens (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="its port (default: 8080)")
+    parser.add_argument("--host", default="127.0.0.1", help="where the api-server listens (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8080, help="its port (default: 8080)")
