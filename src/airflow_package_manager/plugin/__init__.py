@@ -46,5 +46,6 @@ class PackageManagerPlugin(AirflowPlugin):  # type: ignore[misc, unused-ignore] 
                 "destination": "nav",
                 "category": "admin",
                 "icon": "package-manager/static/icon.svg",
+                "icon_dark_mode": "package-manager/static/icon-dark.svg",
             }
         ]

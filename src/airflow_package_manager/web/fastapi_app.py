@@ -91,9 +91,7 @@ def _translated(error: Exception) -> Exception:
         return error
     if error.status_code == 405:  # noqa: PLR2004
         return MethodNotAllowed("This method is offered nowhere here.", allowed=["GET", "HEAD", "POST"])
-    return NotAuthenticated(
-        "Airflow does not accept who you say you are: nobody is logged in, or the session or token has ended."
-    )
+    return NotAuthenticated("Nobody is logged in here, or the session or token has ended.")
 
 
 def _head(request: Request) -> Head:
