@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin, urlsplit
 
-from packaging.tags import Tag
-from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.tags import Tag, parse_tag
+from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sdist_filename
 from packaging.version import InvalidVersion, Version
 
 from airflow_package_manager.errors import IndexUnavailable
@@ -125,10 +126,17 @@ def _file(row: Mapping[str, Any], page: str) -> ListedFile | None:
 
 
 def _named(filename: str) -> tuple[Version, frozenset[Tag] | None]:
-    if filename.endswith(".whl"):
-        _, version, _, tags = parse_wheel_filename(filename)
-        return version, tags
-    return parse_sdist_filename(filename)[1], None
+    if not filename.endswith(".whl"):
+        return parse_sdist_filename(filename)[1], None
+    parts = filename.removesuffix(".whl").split("-")
+    if len(parts) not in {5, 6}:
+        raise InvalidWheelFilename(filename)
+    # A page has thousands of files of few versions and tags; each is parsed once.
+    return _version(parts[1]), _tags("-".join(parts[-3:]))
+
+
+_version = lru_cache(maxsize=4096)(Version)
+_tags = lru_cache(maxsize=1024)(parse_tag)
 
 
 def _typed(value: object, kind: type[Any]) -> Any:  # noqa: ANN401 - narrowed by `kind`
