@@ -267,6 +267,7 @@ class Life(RuleBasedStateMachine):
                 self.drivers[1].run(active.id)
             except DatabaseBusy:
                 self.app.clock.advance(1)
+            self.look_at_what_ended()
 
     # --- what must hold ------------------------------------------------------------------------------------------
 
