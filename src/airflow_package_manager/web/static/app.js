@@ -5,7 +5,7 @@ import { header, refreshOverview } from "./header.js";
 import { empty } from "./parts.js";
 import { pause } from "./poll.js";
 import { loginButton, problemNotice } from "./problem.js";
-import { bus, connection, last, state } from "./state.js";
+import { bus, connection, last, setLast, state } from "./state.js";
 import { tray } from "./tray.js";
 import { showAudit } from "./views/audit.js";
 import { showComponents } from "./views/components.js";
@@ -42,11 +42,11 @@ async function start() {
       break;
     } catch (error) {
       if (error instanceof Offline) {
-        if (!waiting) fill(root, h("main", { class: "alone" }, serverAway()));
+        if (!waiting) fill(root, h("main", { class: "alone" }, title(), serverAway()));
         waiting = true;
         await pause(2000, leaving.signal);
       } else {
-        fill(root, h("main", { class: "alone" }, closed(error)));
+        fill(root, h("main", { class: "alone" }, title(), closed(error)));
         return;
       }
     }
@@ -54,6 +54,10 @@ async function start() {
   if (state.session) remember(state.session);
   connection(true);
   build();
+}
+
+function title() {
+  return h("h1", { class: "visually-hidden" }, "Package Manager");
 }
 
 function serverAway() {
@@ -108,6 +112,7 @@ function show(main, focus) {
   leaving = new AbortController();
   const [place = "packages", ...parameters] = window.location.hash.replace(/^#\/?/, "").split("/").filter(Boolean).map(decode);
   const view = VIEWS[place];
+  if (place !== "operations") setLast(null); // a reload comes back to an operation only from the operation itself
   bus.dispatchEvent(new CustomEvent("place", { detail: place }));
   window.scrollTo(0, 0);
   if (!view) {

@@ -1,6 +1,6 @@
 /**
  * The browser's own `<dialog>`: it keeps the focus inside, closes with Escape, and gives the focus back. Airflow's frame
- * forbids confirm() and alert().
+ * forbids the browser's own questions and messages.
  */
 import { h, uniqueId } from "./dom.js";
 import { button } from "./parts.js";
@@ -10,12 +10,17 @@ import { button } from "./parts.js";
 /**
  * @param {Child} title
  * @param {{body: Child, actions: Child[], wide?: boolean, onsubmit?: () => void}} content
- * @returns {{close: () => void, element: HTMLDialogElement}}
+ * @returns {{close: (then?: () => void) => void, element: HTMLDialogElement}} `then` takes the focus instead of the opener
  */
 export function openDialog(title, content) {
   const opener = document.activeElement;
   const id = uniqueId("dialog");
-  const close = () => element.close();
+  /** @type {(() => void) | null} */
+  let next = null;
+  const close = (/** @type {unknown} */ then = null) => {
+    next = typeof then === "function" ? () => void then() : null;
+    element.close();
+  };
   const element = h(
     "dialog",
     { class: content.wide ? "sheet sheet-wide" : "sheet", "aria-labelledby": id },
@@ -36,7 +41,8 @@ export function openDialog(title, content) {
   );
   element.addEventListener("close", () => {
     element.remove();
-    if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
+    if (next) next();
+    else if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
   });
   element.addEventListener("mousedown", (event) => {
     if (event.target === element) close();

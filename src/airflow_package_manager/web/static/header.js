@@ -161,7 +161,7 @@ export function header() {
 /** @param {number} since */
 function restarting(since) {
   return notice(
-    "warn", "offline", "Airflow’s server is restarting, still asking…",
+    "warn", "again", "Airflow’s server is restarting, still asking…",
     h("p", null, `No answer for ${duration((Date.now() - since) / 1000)}. What was begun goes on by itself; this page shows it as soon as the server is back.`),
   );
 }

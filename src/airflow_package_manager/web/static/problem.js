@@ -23,8 +23,8 @@ export function problemNotice(error, ...actions) {
       h("p", { class: "next" }, h("strong", null, "What to do: "), visible(error.nextAction)),
       typeof error.context["operation"] === "string" &&
         h("p", null, h("a", { href: `#/operations/${encodeURIComponent(error.context["operation"])}` }, "Open the other operation")),
-      more.length > 0 && h("div", { class: "notice-actions" }, more),
       h("p", { class: "code-name" }, error.code),
+      more.length > 0 && h("div", { class: "notice-actions" }, more),
     );
   }
   if (error instanceof Offline) {

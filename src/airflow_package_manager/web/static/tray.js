@@ -58,3 +58,9 @@ export function tray() {
   draw();
   return place;
 }
+
+/** Puts the focus on the next step: looking at the plan. */
+export function focusTray() {
+  const review = document.querySelector(".tray .act-primary");
+  if (review instanceof HTMLElement) review.focus();
+}

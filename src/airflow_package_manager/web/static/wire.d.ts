@@ -45,6 +45,11 @@ export interface Csrf {
   token: string;
 }
 
+export interface Description {
+  openapi: string;
+  [member: string]: unknown;
+}
+
 export interface Event {
   id: number | null;
   sequence: number | null;

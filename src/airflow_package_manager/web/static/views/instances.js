@@ -39,5 +39,5 @@ export function instanceRows(progress, seen) {
     h("td", { "data-label": "State" }, instanceState(one)),
   ];
   if (!first) return h("tr", null, head, stage, h("td", { colspan: "2", class: "muted" }, seen?.message ?? "No instance is known."));
-  return [h("tr", null, head, stage, cells(first)), ...others.map((one) => h("tr", null, cells(one)))];
+  return [h("tr", null, head, stage, cells(first)), ...others.map((one) => h("tr", { class: "row-again" }, cells(one)))];
 }

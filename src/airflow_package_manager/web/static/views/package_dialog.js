@@ -7,6 +7,7 @@ import { button, notice, say } from "../parts.js";
 import { problemNotice } from "../problem.js";
 import { detail, newer, present } from "../releases.js";
 import { collect, pendingFor } from "../state.js";
+import { focusTray } from "../tray.js";
 import { versionPicker } from "./version_picker.js";
 
 /**
@@ -95,7 +96,7 @@ export function packageDialog(row, rows) {
     fill(index, h("p", { class: "muted looking" }, h("span", { class: "spinner", "aria-hidden": "true" }), ` Looking for ${wanted} on the index…`));
     detail(wanted).then((answer) => { if (asked === wanted) fill(index, releases(answer)); }, (error) => {
       if (asked !== wanted) return;
-      if (error instanceof Problem && error.status === 404) fill(index, notOnIndex(wanted, error));
+      if (error instanceof Problem && (error.status === 404 || error.code === "unknown-project")) fill(index, notOnIndex(wanted, error));
       else fill(index, problemNotice(error));
     });
   };
@@ -121,9 +122,9 @@ export function packageDialog(row, rows) {
       onchange: () => { bound = select.value; choose(version); } },
       BOUNDS.map(([value, words]) => h("option", { value }, `${value}  ${words}`)));
     return [
-      answer.package.summary && h("p", { class: "summary", dir: "auto" }, answer.package.summary),
+      answer.package.summary && h("p", { class: "summary" }, name(answer.package.summary)),
       h("div", { class: "picker-head" }, h("span", { class: "form-label" }, "Version"), select),
-      versionPicker(answer.releases, present(answer.package), choose),
+      versionPicker(answer.releases, present(answer.package), choose, updating || free() ? null : ""),
       answer.index && h("p", { class: "muted small" }, `From ${answer.index}`),
     ];
   };
@@ -133,8 +134,7 @@ export function packageDialog(row, rows) {
     const action = (found()?.requested ?? null) === null ? "add" : "update";
     collect({ action, requirement: requirement() });
     say(`${requirement()} is in the change set.`);
-    close();
-    focusTray();
+    close(focusTray);
   };
 
   const { close } = openDialog(row && updating ? ["Update ", name(row.name)] : "Add New Package", {
@@ -164,9 +164,4 @@ function currentVersion(row) {
     if (version) fill(latest, " · newest usable ", h("strong", null, name(version)));
   }, () => undefined); // the index's own answer is shown below
   return h("p", { class: "now" }, "Installed now: ", h("strong", null, now ?? "unknown"), latest);
-}
-
-function focusTray() {
-  const review = document.querySelector(".tray .act-primary");
-  if (review instanceof HTMLElement) review.focus();
 }

@@ -49,13 +49,13 @@ export function packageRow(row, rows, signal, failed) {
   const line = h("tr", { class: pending ? "is-pending" : null },
     h("th", { scope: "row" },
       toggle,
-      row.summary && h("p", { class: "row-summary", dir: "auto" }, row.summary),
-      h("div", { class: "marks" },
+      h("span", { class: "marks" },
         pending && badge("brand", `pending: ${pending.action}`),
         (shownBadges.length ? shownBadges : row.badges).map((one) => {
           const [tone, words, why] = BADGES[one] ?? ["unknown", one, ""];
           return badge(/** @type {Tone} */ (tone), words, why);
-        }), latest)),
+        }), latest),
+      row.summary && h("p", { class: "row-summary" }, name(row.summary))),
     h("td", { "data-label": "Requested" }, row.requested === null ? none("not requested") : h("code", null, name(row.requested))),
     h("td", { "data-label": "Locked" }, row.locked === null ? none(row.image ? "image" : "not locked", row.image !== null) : h("span", { class: "number" }, name(row.locked))),
     h("td", { "data-label": "Installed" }, installed(row)),

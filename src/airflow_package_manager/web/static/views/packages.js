@@ -68,7 +68,7 @@ function render(answer, signal) {
   const draw = () => {
     const words = view.words.toLowerCase().replace(/[-_.]+/g, "-").split(/\s+/).filter(Boolean);
     const inScope = answer.packages.filter(SCOPES[view.scope][2]);
-    const rows = inScope.filter((row) =>
+    const rows = inScope.sort((one, other) => Number(other.requested !== null) - Number(one.requested !== null)).filter((row) =>
       words.every((word) => row.name.includes(word) || row.summary.toLowerCase().includes(word)) &&
       (!view.only || (view.only === "differs" ? differs(row) : row.badges.includes(view.only))));
     fill(count, rows.length === inScope.length ? plural(rows.length, "package") : `${rows.length} of ${plural(inScope.length, "package")}`);

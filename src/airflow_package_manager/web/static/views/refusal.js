@@ -34,15 +34,15 @@ export function refusalView(operation) {
   const acknowledging = problem?.code === "acknowledgement-required";
   const element = h("div", { class: "stack" },
     h("div", { class: "hero" },
-      h("p", { class: acknowledging ? "eyebrow tone-warn" : "eyebrow tone-bad" }, icon("warning"), acknowledging ? "Your word is needed" : "Refused"),
+      h("p", { class: acknowledging ? "eyebrow tone-warn" : "eyebrow tone-bad" }, icon("warning"), acknowledging ? "Needs your agreement" : "Refused"),
       h("h2", { dir: "auto" }, visible(operation.summary)),
       h("p", { class: "muted" }, `Nothing was changed, and nothing restarted. ${visible(operation.owner.name)}, ${dateTime(operation.created_at)}`)),
     problem && (acknowledging ? acknowledge(operation, rows(problem["acknowledgements"])) : h("div", { class: "stack" },
       notice("bad", "warning", problem.title,
         h("p", { dir: "auto" }, visible(problem.detail)),
         h("p", { class: "next" }, h("strong", null, "What to do: "), visible(problem.next_action)),
-        h("div", { class: "notice-actions" }, may("plan") && [edit, planAgain]),
-        h("p", { class: "code-name" }, problem.code)),
+        h("p", { class: "code-name" }, problem.code),
+        h("div", { class: "notice-actions" }, may("plan") && [edit, planAgain])),
       causes(operation, rows(problem["causes"])),
       violations(rows(problem["violations"])),
       lines(rows(problem["lines"])),
@@ -77,14 +77,15 @@ function pinned(written, version) {
  * @param {Operation} operation
  * @param {string} project
  * @param {string} version
+ * @param {boolean} first
  */
-function fix(operation, project, version) {
+function fix(operation, project, version, first) {
   const question = instead(operation, project, (written) => pinned(written, version));
   if (!question || !may("plan")) return badge("quiet", version);
   const act = button(["Use ", name(`${project} ${version}`)], () => void planFrom(act, () => {
     setChanges(question.changes);
     return question;
-  }), { small: true, kind: "primary" });
+  }), { small: true, kind: first ? "primary" : "secondary" });
   return act;
 }
 
@@ -104,7 +105,7 @@ function causes(operation, list) {
         h("span", { class: "branch-against", "aria-hidden": "true" }, "≠"),
         h("div", { class: "branch" }, h("span", { class: "branch-who" }, name(one.forbidden_by ?? "?"), " needs"), h("strong", null, name(one.needs ?? "?")))),
       fits.length
-        ? h("div", { class: "fixes" }, h("span", { class: "muted" }, "Would fit:"), fits.map((version) => fix(operation, project, version)))
+        ? h("div", { class: "fixes" }, h("span", { class: "muted" }, "Would fit:"), fits.map((version, index) => fix(operation, project, version, index === 0)))
         : h("p", { class: "muted" }, "No version of it is known to fit this image."));
   })));
 }
@@ -142,7 +143,7 @@ function alternatives(operation, suggestions, available) {
     })));
   }
   if (available.length > 0) {
-    return card("Versions that exist", {}, h("div", { class: "fixes" }, available.slice(0, 8).map((one) => fix(operation, projectName(project), String(one)))));
+    return card("Versions that exist", {}, h("div", { class: "fixes" }, available.slice(0, 8).map((one, index) => fix(operation, projectName(project), String(one), index === 0))));
   }
   return null;
 }
@@ -176,5 +177,5 @@ function acknowledge(operation, needed) {
       } }),
       h("span", null, words(String(one)), h("span", { class: "code-name" }, String(one)))))),
     left,
-    may("plan") && act);
+    h("div", { class: "fixes" }, may("plan") && act));
 }

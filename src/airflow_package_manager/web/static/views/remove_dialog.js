@@ -3,6 +3,7 @@ import { openDialog } from "../dialog.js";
 import { h, name } from "../dom.js";
 import { button, notice, say } from "../parts.js";
 import { changes, collect } from "../state.js";
+import { focusTray } from "../tray.js";
 import { projectName } from "../format.js";
 
 /** @typedef {import("../wire.d.ts").Package} Package */
@@ -39,9 +40,7 @@ export function removeDialog(row, rows) {
   const act = button("Remove", () => {
     collect({ action: "remove", requirement: row.name });
     say(`Removing ${row.name} is in the change set.`);
-    close();
-    const review = document.querySelector(".tray .act-primary");
-    if (review instanceof HTMLElement) review.focus();
+    close(focusTray);
   }, { kind: "danger", shape: "remove" });
   const { close } = openDialog(["Remove ", name(row.name), "?"], {
     body: [

@@ -33,7 +33,7 @@ function reached(operation, events) {
 export function steps(operation, events) {
   const far = reached(operation, events);
   const back = BACK.has(operation.state);
-  const at = (/** @type {number} */ place) => /** @type {Mark} */ (far > place ? "done" : far < place ? "next" : back ? "bad" : "now");
+  const at = (/** @type {number} */ place) => /** @type {Mark} */ (far > place ? "done" : far < place ? (back ? "skipped" : "next") : back ? "bad" : "now");
   /** @type {Step[]} */
   const list = [{ label: "Planned", mark: "done", note: "" }];
   if (operation.plan && !operation.plan.lock_changes) {
@@ -41,7 +41,7 @@ export function steps(operation, events) {
   } else {
     list.push({ label: "Preflight", mark: far <= 1 ? (back ? "bad" : "now") : "done", note: "" });
     for (const one of operation.components) {
-      list.push({ label: one.name, mark: componentMark(one, far, back), note: one.stage === "done" ? one.verified ?? "" : "" });
+      list.push({ label: one.name, mark: componentMark(one, far, back), note: one.stage === "done" && !back ? one.verified ?? "" : "" });
     }
     list.push({ label: "Verify", mark: at(3), note: "" });
   }
@@ -65,7 +65,7 @@ function componentMark(one, far, back) {
 }
 
 /** @type {Record<Mark, string>} */
-const WORDS = { done: "done", now: "in progress", next: "to come", bad: "failed", back: "put back", skipped: "not touched" };
+const WORDS = { done: "done", now: "in progress", next: "to come", bad: "failed", back: "put back", skipped: "not reached" };
 
 /** @param {Step[]} list */
 export function stepper(list) {

@@ -27,10 +27,10 @@ function marks(release, now) {
  * @param {Release[]} releases newest first
  * @param {string | null} now the version that is present
  * @param {(version: string) => void} choose called with the version, or an empty text for "whatever fits"
- * @param {string} [chosen]
+ * @param {string | null} chosen the version marked at first; null for none
  * @returns {HTMLElement}
  */
-export function versionPicker(releases, now, choose, chosen = "") {
+export function versionPicker(releases, now, choose, chosen) {
   const group = uniqueId("version");
   const list = h("div", { class: "versions", role: "radiogroup", "aria-label": "Version" });
   let all = false;

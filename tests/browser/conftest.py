@@ -1,0 +1,52 @@
+"""One headless Chromium and one gallery for all tests of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+
+from testenv.page_gallery import Gallery, gallery
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def shown() -> Iterator[Gallery]:
+    with gallery() as server:
+        yield server
+
+
+class Watched:
+    """A page of its own, and whatever it complained about."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.complaints: list[str] = []
+        page.on("console", self._heard)
+        page.on("pageerror", lambda error: self.complaints.append(f"uncaught: {error}"))
+
+    def _heard(self, message: ConsoleMessage) -> None:
+        # the browser itself logs each refused request (those states are about that), and dislikes Airflow's sandbox
+        expected = message.text.startswith("Failed to load resource") or "can escape its sandboxing" in message.text
+        if message.type in {"error", "warning"} and not expected:
+            self.complaints.append(message.text)
+
+
+@pytest.fixture
+def watched(chromium: Browser) -> Iterator[Watched]:
+    context = chromium.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
+    context.set_default_timeout(10_000)
+    seen = Watched(context.new_page())
+    yield seen
+    context.close()
+    assert seen.complaints == []
