@@ -45,7 +45,7 @@ def test_a_viewer_gets_403_from_every_route(house: House, endpoint: Endpoint) ->
 
 @EVERY
 def test_an_admin_gets_past_the_door_of_every_route(house: House, endpoint: Endpoint) -> None:
-    if endpoint.body is None:
+    if endpoint.request is None:
         reply = house.client.get(path(endpoint), as_("admin"))
         expected = {200} if "{" not in endpoint.path or "{name}" in endpoint.path else {404}
     else:
@@ -56,7 +56,7 @@ def test_an_admin_gets_past_the_door_of_every_route(house: House, endpoint: Endp
 
 @EVERY
 def test_a_reader_may_look_and_not_touch(house: House, endpoint: Endpoint) -> None:
-    if endpoint.body is None:
+    if endpoint.request is None:
         assert house.client.get(path(endpoint), as_("reader")).status in {200, 404}
     else:
         assert house.client.post(path(endpoint), changing("reader"), {}).status == 403

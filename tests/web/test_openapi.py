@@ -50,7 +50,7 @@ def test_an_endpoint_names_every_status_that_it_may_answer_with(endpoint: Endpoi
     expected = {str(endpoint.status)} | {str(STATUS_BY_CODE[kind.code]) for kind in refusals_of(endpoint)}
     assert set(row["responses"]) == expected
     assert {"400", "401", "403", "500"} <= expected
-    assert ("requestBody" in row) == (endpoint.body is not None)
+    assert ("requestBody" in row) == (endpoint.request is not None)
     names = [part.strip("{}") for part in endpoint.path.split("/") if part.startswith("{")]
     assert [found["name"] for found in row["parameters"] if found["in"] == "path"] == names
     marker = [found["name"] for found in row["parameters"] if found["in"] == "header"]

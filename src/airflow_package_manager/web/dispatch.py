@@ -69,7 +69,7 @@ class Admitted:
     @property
     def body_limit(self) -> int:
         """Return how many bytes may be read; 0: none are."""
-        return self.endpoint.body_limit if self.endpoint and self.endpoint.body else 0
+        return self.endpoint.body_limit if self.endpoint and self.endpoint.request else 0
 
 
 class Dispatcher:
@@ -94,7 +94,7 @@ class Dispatcher:
         principal.require(found.permission)
         if found.method not in SAFE_METHODS:
             require_own_origin(head.headers, self._base_url)
-        if found.body is not None:
+        if found.request is not None:
             bodies.require_json(head.headers, found.body_limit)
         return Admitted(head, principal, found, values)
 
@@ -178,13 +178,13 @@ def _query(endpoint: Endpoint, raw: str) -> requests.Query:
 
 
 def _body(endpoint: Endpoint, raw: bytes) -> requests.Request | None:
-    if endpoint.body is None:
+    if endpoint.request is None:
         return None
     values = bodies.parse(raw, endpoint.body_limit)
     if len(raw) > bodies.MAXIMUM_BYTES and "requirements" not in values:
         raise bodies.too_large(bodies.MAXIMUM_BYTES)
     try:
-        return endpoint.body.model_validate(values)
+        return endpoint.request.model_validate(values)
     except ValidationError as error:
         raise problems.malformed(error) from None
 

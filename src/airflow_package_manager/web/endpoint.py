@@ -34,11 +34,11 @@ class Endpoint:
     path: str
     """Template below `PREFIX`; names in braces are those of `PATH_VALUES`."""
     permission: Permission
-    answer: type[schemas.Answer]
+    response: type[schemas.Answer]
     handler: Handler
     summary: str
     query: type[requests.Query] = requests.NoQuery
-    body: type[requests.Request] | None = None
+    request: type[requests.Request] | None = None
     body_limit: int = MAXIMUM_BYTES
     status: int = 200
     refuses: tuple[type[PackageManagerError], ...] = ()
@@ -70,6 +70,6 @@ def refusals_of(endpoint: Endpoint) -> tuple[type[PackageManagerError], ...]:
     found = [*_ALWAYS, *endpoint.refuses]
     if "{" in endpoint.path:
         found.append(refusals.NotFound)
-    if endpoint.body is not None:
+    if endpoint.request is not None:
         found.extend(_WITH_BODY)
     return tuple(dict.fromkeys(found))

@@ -68,7 +68,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         operation_schemas.OperationCreated,
         handlers.plan,
         "Plan a change set: poll the operation until it is PLANNED or REFUSED",
-        body=requests.OperationRequest,
+        request=requests.OperationRequest,
         body_limit=MAXIMUM_FILE_BYTES,
         status=202,
         refuses=(
@@ -95,7 +95,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         operation_schemas.Operation,
         handlers.apply,
         "Apply a plan with its single-use token and the digest that was seen",
-        body=requests.ApplyRequest,
+        request=requests.ApplyRequest,
         status=202,
         refuses=(
             errors.TokenInvalid,
@@ -115,7 +115,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         operation_schemas.Operation,
         handlers.cancel,
         "Drop a plan, or roll a running operation back",
-        body=requests.CancelRequest,
+        request=requests.CancelRequest,
         status=202,
         refuses=(errors.IllegalTransition,),
     ),

@@ -59,15 +59,15 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         "responses": {
             str(endpoint.status): {
                 "description": "Done" if endpoint.status == 200 else "Accepted",  # noqa: PLR2004
-                "content": {"application/json": {"schema": _reference(endpoint.answer)}},
+                "content": {"application/json": {"schema": _reference(endpoint.response)}},
             },
             **_problems(refusals_of(endpoint)),
         },
     }
-    if endpoint.body is not None:
+    if endpoint.request is not None:
         found["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": _reference(endpoint.body)}},
+            "content": {"application/json": {"schema": _reference(endpoint.request)}},
         }
     return found
 
@@ -124,9 +124,9 @@ def _problems(kinds: Iterable[type[PackageManagerError]]) -> dict[str, Any]:
 def _schemas(endpoints: tuple[Endpoint, ...]) -> dict[str, Any]:
     wanted: dict[type[BaseModel], Literal["serialization", "validation"]] = {Problem: "serialization"}
     for endpoint in endpoints:
-        wanted[endpoint.answer] = "serialization"
-        if endpoint.body is not None:
-            wanted[endpoint.body] = "validation"
+        wanted[endpoint.response] = "serialization"
+        if endpoint.request is not None:
+            wanted[endpoint.request] = "validation"
     _, found = models_json_schema(list(wanted.items()), ref_template=_REFERENCE)
     return dict(found["$defs"])
 
