@@ -18,6 +18,8 @@ MAXIMUM_FILE_BYTES = 1024 * 1024
 """Of a body that carries a whole requirements file."""
 MAXIMUM_DEPTH = 20
 MAXIMUM_VALUES = 10_000
+MAXIMUM_OPENINGS = 20_000
+"""Brackets and braces, those in texts included: cheap to count, while a million empty lists are dear to build."""
 MAXIMUM_DIGITS = 18
 
 
@@ -45,6 +47,8 @@ def parse(raw: bytes, limit: int) -> dict[str, Any]:
     """Return the object that the body holds; raises `BodyTooLarge`, or `Malformed` with the place."""
     if len(raw) > limit:
         raise too_large(limit)
+    if raw.count(b"[") + raw.count(b"{") > MAXIMUM_OPENINGS:
+        raise Malformed(f"The body holds more than {MAXIMUM_VALUES} values.", field="body")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
