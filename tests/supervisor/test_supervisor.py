@@ -145,7 +145,7 @@ def test_a_stamp_that_comes_back_while_the_installer_works_restarts_nobody(tidy_
 @pytest.mark.parametrize("how", ["exit=0", "exit=3", "exit-after=0.2"])
 def test_a_child_that_ends_on_a_new_site_runs_again_on_the_last_good_one(tidy_house: House, how: str) -> None:
     good = tidy_house.lock(1, current=True)
-    tidy_house.supervise()
+    tidy_house.supervise(times="soak=1.5")
     tidy_house.ready_and_remembered(good)
     bad = tidy_house.lock(2, how)
     tidy_house.stamp(2)

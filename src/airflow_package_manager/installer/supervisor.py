@@ -211,21 +211,20 @@ class _Supervisor:
             else:
                 self._wanted.begin()
         report = self._wanted.answer()
-        if report is not None:
-            self._reporter.change(install=report)
-            if report.outcome != reports.FAILED:
-                digest = None if report.outcome == reports.NO_SITE else report.lock_digest
-                if digest != self._run.digest:
-                    self._installed = report
-                    return Run(digest)
-                self._run = Run(digest)
-                self._installed = report
+        if report is not None and report.outcome != reports.FAILED:
+            self._installed = report
+            digest = None if report.outcome == reports.NO_SITE else report.lock_digest
+            if digest != self._run.digest:
+                self._reporter.change(install=report)
+                return Run(digest)
+            self._run = Run(digest)
         state = reports.READY if ready else reports.STARTING
         message = self._wanted.message() or self._run.message or ("ready" if ready else "started, not ready yet")
         self._reporter.change(
             state=reports.FELL_BACK if self._run.fell_back else state,
             failed_digest=self._run.failed_digest,
             stamp=self._wanted.stamp,
+            install=report or self._reporter.report.install,
             message=message,
         )
         return None
