@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import socket
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,7 +37,9 @@ def opened(*, drive: bool = False) -> Application:
 
     Whoever can call this owns Airflow's database already, so all permissions are held; everything is on record.
     """
-    from airflow_package_manager.plugin.application import build  # noqa: PLC0415  imports Airflow, which takes seconds
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Airflow's own modules deprecate at import is no news for our user
+        from airflow_package_manager.plugin.application import build  # noqa: PLC0415  imports Airflow: takes seconds
 
     house = build(drive=drive)
     who = f"{getpass.getuser()}@{socket.gethostname()}"

@@ -66,7 +66,7 @@ class NoQuery(Query):
 class PackagesQuery(Query):
     """Which rows of the inventory."""
 
-    scope: Literal["all", "requested", "locked", "image"] = "all"
+    scope: Literal["all", "managed", "requested", "locked", "image"] = "all"
     q: Annotated[str, Field(max_length=200)] = ""
     """Part of the name or the summary, in any case of letters."""
 

@@ -57,12 +57,16 @@ def package(row: inventory.PackageRow) -> schemas.Package:
 
 
 def filtered(found: inventory.Inventory, *, scope: str = "all", query: str = "") -> inventory.Inventory:
-    """Return the inventory with the rows that `scope` (all, requested, locked, image) and a part of a text leave."""
+    """Return the inventory with the rows that a scope and a part of a text leave.
+
+    `scope` is all, requested, locked, image, or managed (requested or locked).
+    """
     part = query.strip().casefold()
+    columns = {"managed": ("requested", "locked"), "all": ("name",)}.get(scope, (scope,))
     rows = tuple(
         row
         for row in found.rows
-        if (scope == "all" or getattr(row, scope) is not None)
+        if any(getattr(row, column) is not None for column in columns)
         and (part in row.name.casefold() or part in row.summary.casefold())
     )
     return replace(found, rows=rows)

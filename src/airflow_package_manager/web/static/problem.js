@@ -3,6 +3,7 @@ import { Offline, Problem } from "./api.js";
 import { fill, h, visible } from "./dom.js";
 import { button, notice, skeleton } from "./parts.js";
 import { answered } from "./poll.js";
+import { problemDetails } from "./problem_details.js";
 
 /**
  * @param {unknown} error
@@ -21,6 +22,7 @@ export function problemNotice(error, ...actions) {
       error.detail && error.detail !== error.title && h("p", null, visible(error.detail)),
       field && h("p", { class: "muted" }, "Field: ", h("code", null, visible(field))),
       h("p", { class: "next" }, h("strong", null, "What to do: "), visible(error.nextAction)),
+      problemDetails(error.context, error.nextAction),
       typeof error.context["operation"] === "string" &&
         h("p", null, h("a", { href: `#/operations/${encodeURIComponent(error.context["operation"])}` }, "Open the other operation")),
       h("p", { class: "code-name" }, error.code),

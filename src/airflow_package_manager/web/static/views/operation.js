@@ -74,7 +74,7 @@ async function follow(main, id, signal) {
     turn += 1;
     if (signal.aborted) return false;
     draw(now);
-    return now.state === "PLANNING" || ACTIVE.has(now.state);
+    return (now.state === "PLANNING" && now.label === null) || ACTIVE.has(now.state);
   };
 
   const draw = (/** @type {Operation} */ now) => {

@@ -81,7 +81,7 @@ export function planView(operation, cancel, applied, signal) {
       "may-not": ["You may plan, but not apply", "Ask an Airflow administrator to plan and apply this change."],
     }[wanted];
     fill(bar, notice(wanted === "may-not" ? "quiet" : "warn", wanted === "may-not" ? "lock" : "clock", title, h("p", null, text),
-      h("div", { class: "notice-actions" }, wanted !== "may-not" && may("plan") && anew(), !foreign && may("plan") && drop)));
+      h("div", { class: "notice-actions" }, wanted !== "may-not" && may("plan") && anew(), !foreign && may("apply") && drop)));
   };
   drawBar();
   const timer = setInterval(drawBar, 1000);

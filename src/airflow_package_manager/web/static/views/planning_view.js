@@ -1,7 +1,8 @@
 /** While versions are worked out: what is being done, for how long, and the way out. */
 import { fill, h, visible } from "../dom.js";
 import { dateTime, duration, timeOfDay } from "../format.js";
-import { button, card, facts } from "../parts.js";
+import { button, card, facts, notice } from "../parts.js";
+import { again, planFrom } from "../planning.js";
 import { problemNotice } from "../problem.js";
 import { may } from "../state.js";
 
@@ -30,17 +31,26 @@ export function planningView(operation, cancel, signal) {
       fill(trouble, problemNotice(error));
     }
   });
+  const working = h("div", { class: "working" }, h("span", { class: "spinner", "aria-hidden": "true" }), step);
   const element = card("Working out the plan", {
     note: ["Nothing is changed by planning. ", elapsed],
-    actions: may("plan") && stop,
+    actions: may("apply") && stop,
   },
   trouble,
   facts([["Change", h("bdi", null, visible(operation.summary))], ["Asked by", h("bdi", null, visible(operation.owner.name))], ["Since", dateTime(operation.created_at)]]),
   list,
-  h("div", { class: "working" }, h("span", { class: "spinner", "aria-hidden": "true" }), step));
+  working);
   return {
     element,
     update: ({ operation: now, events }) => {
+      if (now.label === "abandoned" && !trouble.hasChildNodes()) {
+        const retry = button("Plan again", () => void planFrom(retry, () => again(now.request)), { kind: "primary", shape: "again" });
+        fill(trouble, notice("warn", "warning", "The server stopped while it was planning",
+          h("p", { class: "next" }, h("strong", null, "What to do: "), "Plan again. Nothing was changed."),
+          h("div", { class: "notice-actions" }, may("plan") && retry)));
+        stop.hidden = true;
+        working.hidden = true;
+      }
       if (step.textContent !== now.step) fill(step, visible(now.step || "Starting"));
       for (const event of events.slice(drawn)) {
         list.appendChild(h("li", null, h("span", { class: "muted number" }, timeOfDay(event.at)), " ", h("span", { dir: "auto" }, visible(event.message))));

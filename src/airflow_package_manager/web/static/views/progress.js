@@ -66,7 +66,7 @@ export function progressView(operation, cancel, signal) {
   const drawResult = keyed((/** @type {Operation} */ now) => fill(result, outcome(now)));
 
   const element = h("div", { class: "stack" }, hero, result, trouble,
-    card("Progress", { flush: true }, road, components),
+    operation.accepted_at !== null && card("Progress", { flush: true }, road, components),
     card("Events", { note: "Everything is also in the audit record." }, list),
     plan && folded(["The plan ", h("span", { class: "muted" }, counts(plan))], { class: "fold-panel" }, h("div", { class: "stack" }, warnings(plan), planContent(plan))));
   return {

@@ -4,12 +4,12 @@ import { dateTime, projectName } from "../format.js";
 import { icon } from "../icons.js";
 import { badge, button, card, folded, notice } from "../parts.js";
 import { again, planFrom } from "../planning.js";
+import { problemDetails } from "../problem_details.js";
 import { may, setChanges } from "../state.js";
 
 /**
  * @typedef {import("../wire.d.ts").Operation} Operation
  * @typedef {{project?: string, wanted?: string, forbidden_by?: string, needs?: string, fits?: string[], message?: string}} Cause
- * @typedef {{rule?: string, name?: string, message?: string, next_action?: string}} Violation
  */
 
 /**
@@ -41,12 +41,11 @@ export function refusalView(operation) {
       notice("bad", "warning", problem.title,
         h("p", { dir: "auto" }, visible(problem.detail)),
         h("p", { class: "next" }, h("strong", null, "What to do: "), visible(problem.next_action)),
+        problemDetails(problem, problem.next_action),
         h("p", { class: "code-name" }, problem.code),
         h("div", { class: "notice-actions" }, may("plan") && [edit, planAgain])),
       causes(operation, rows(problem["causes"])),
-      violations(rows(problem["violations"])),
-      lines(rows(problem["lines"])),
-      alternatives(operation, rows(problem["suggestions"]), rows(problem["available"])),
+      alternatives(operation, rows(problem["suggestions"]), rows(problem["available"] ?? problem["usable"])),
       typeof problem["resolver"] === "string" && problem["resolver"] !== "" &&
         folded("The resolver’s own words", {}, h("pre", { class: "raw", tabindex: "0" }, visible(problem["resolver"]))))),
   );
@@ -108,23 +107,6 @@ function causes(operation, list) {
         ? h("div", { class: "fixes" }, h("span", { class: "muted" }, "Would fit:"), fits.map((version, index) => fix(operation, project, version, index === 0)))
         : h("p", { class: "muted" }, "No version of it is known to fit this image."));
   })));
-}
-
-/** @param {Violation[]} list */
-function violations(list) {
-  if (list.length === 0) return null;
-  return card("Rules that forbid it", {}, h("ul", { class: "causes" }, list.map((one) => h("li", { class: "cause" },
-    h("p", { class: "cause-message" }, one.name && h("strong", null, name(one.name), ": "), h("span", { dir: "auto" }, visible(one.message ?? ""))),
-    one.next_action && h("p", { class: "next" }, h("strong", null, "What to do: "), visible(one.next_action)),
-    one.rule && h("p", { class: "code-name" }, one.rule)))));
-}
-
-/** @param {{number?: number, text?: string, reason?: string}[]} list */
-function lines(list) {
-  if (list.length === 0 || typeof list[0] !== "object") return null;
-  return card("Lines that cannot be used", {}, h("ul", { class: "causes" }, list.map((one) => h("li", { class: "cause" },
-    h("p", { class: "cause-message" }, `Line ${one.number ?? "?"}: `, h("code", null, name(one.text ?? ""))),
-    h("p", { class: "muted", dir: "auto" }, visible(one.reason ?? ""))))));
 }
 
 /**
