@@ -16,13 +16,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from airflow_package_manager.web.pages import HEADERS
 from testenv.page_worlds import SCENARIOS, World
 
 STATIC = Path(__file__).resolve().parent.parent / "src/airflow_package_manager/web/static"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self';"
-    " base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
+POLICY = HEADERS["Content-Security-Policy"]
 SANDBOX = "allow-scripts allow-same-origin allow-forms"
 _FRAME = """<!doctype html><html class="{theme}"><meta charset="utf-8"><title>Airflow</title>
 <body style="margin:0"><iframe src="../{name}/{place}" sandbox="{sandbox}"

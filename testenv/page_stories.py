@@ -55,7 +55,7 @@ def planning(*, endless: bool) -> list[Frame]:
 
 def planned(**over: Any) -> ops.Operation:
     """Return a finished plan."""
-    return operation("PLANNED", plan=the_plan(), actions=["apply", "cancel"], **over)
+    return operation("PLANNED", **{"plan": the_plan(), "actions": ["apply", "cancel"], **over})
 
 
 def applying() -> list[Frame]:
@@ -147,7 +147,7 @@ def refused() -> ops.Operation:
             "forbidden_by": "apache-airflow-core 3.3.2",
             "needs": "sqlalchemy>=2.0.50",
             "fits": ["2.0.52", "2.0.51", "2.0.50"],
-            "message": "You ask for sqlalchemy 1.4.54, but apache-airflow-core 3.3.2 of the image needs 2.0.50 or newer.",
+            "message": "You ask for sqlalchemy 1.4.54; apache-airflow-core 3.3.2 of the image needs 2.0.50.",
         },
         {
             "project": "old-client",
@@ -197,4 +197,81 @@ def strange_plan() -> ops.Operation:
     told = plan(TEXT, TEXT + HOSTILE + "\n" + RIGHT_TO_LEFT + "\n", changes, warnings=warnings)
     return operation(
         "PLANNED", summary=f"add {HOSTILE}, {RIGHT_TO_LEFT}, {LONG}", plan=told, actions=["apply", "cancel"]
+    )
+
+
+def lines_refused() -> ops.Operation:
+    """Return a file with lines that cannot be planned, and a protected name."""
+    reason = problem(
+        "invalid-requirements-file",
+        "The requirements file has lines that cannot be used",
+        422,
+        "Line 4 is an option (and 1 more)",
+        "Remove or correct the named lines.",
+        lines=[
+            {
+                "number": 4,
+                "text": "--index-url https://****@packages.example.com/simple",
+                "rule": "option-line",
+                "reason": "Options are not passed on to the installer.",
+                "next_action": "Remove the line; set index_url in [package_manager] instead.",
+            },
+            {"number": 9, "text": "-e ./tool", "rule": "editable-line", "reason": "A directory is never run."},
+        ],
+        violations=[
+            {
+                "rule": "protected",
+                "name": "apache-airflow",
+                "message": "apache-airflow belongs to the image and never moves.",
+                "next_action": "Build an image with the Airflow version that you want.",
+            }
+        ],
+    )
+    return operation("REFUSED", summary="edit requirements.txt", request={"requirements": TEXT}, problem=reason)
+
+
+def version_refused() -> ops.Operation:
+    """Return a version that the index does not have."""
+    reason = problem(
+        "unknown-version",
+        "The package index has no such version",
+        422,
+        "The package index has no version of polars that fits polars>=99.",
+        "Choose one of the versions that exist.",
+        project="polars",
+        wanted=">=99",
+        available=["1.12.0", "1.11.0", "1.10.0"],
+    )
+    asked = {"changes": [{"action": "add", "requirement": "polars>=99"}]}
+    return operation("REFUSED", summary="add polars>=99", request=asked, problem=reason)
+
+
+def stale() -> ops.Problem:
+    """Return the answer to an apply after somebody edited the file."""
+    return problem(
+        "stale-plan",
+        "The requirements changed since this plan was made",
+        409,
+        "Somebody edited requirements.txt after this plan was made.",
+        "Plan again; nothing was changed.",
+        difference="--- planned\n+++ now\n@@ -1,2 +1,3 @@\n # Data\n+somebody-elses-package\n pandas>=2.2,<3\n",
+    )
+
+
+def denied() -> ops.Problem:
+    """Return the answer to a question that a rule forbids at once."""
+    row = {
+        "rule": "denied",
+        "name": "polars",
+        "message": "polars is denied by the setting denied_packages.",
+        "next_action": "Ask whoever runs this Airflow to lift it.",
+    }
+    other = {**row, "name": "pandas", "message": "pandas is denied by the setting denied_packages."}
+    return problem(
+        "policy-violation",
+        "A rule forbids this change",
+        422,
+        "polars is denied by the setting denied_packages. (and 1 more)",
+        "See each violation for who can lift it.",
+        violations=[row, other],
     )

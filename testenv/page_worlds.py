@@ -35,6 +35,8 @@ class World:
     frames: list[stories.Frame] = field(default_factory=list)
     after_plan: list[stories.Frame] = field(default_factory=lambda: stories.planning(endless=False))
     after_apply: list[stories.Frame] = field(default_factory=stories.applying)
+    refusals: dict[str, ops.Problem] = field(default_factory=dict)
+    """What a POST is refused with, by the end of its address."""
     quiet: bool = False
     """Nothing was ever done here."""
     down: bool = False
@@ -150,6 +152,9 @@ class World:
 
     def _post(self, path: str, body: dict[str, Any]) -> Answer:
         self.posts.append((path, body))
+        refusal = self.refusals.get(path.rsplit("/", 1)[-1])
+        if refusal is not None:
+            return refusal.status, refusal
         self.looks = 0
         if path == "operations":
             asked = requests.OperationRequest.model_validate(body)
@@ -241,6 +246,19 @@ SCENARIOS: dict[str, tuple[str, Callable[[], World]]] = {
     ),
     "planned-strange": (_OPERATION, lambda: World(frames=still(stories.strange_plan()))),
     "refused": (_OPERATION, lambda: World(frames=still(stories.refused()))),
+    "refused-lines": (_OPERATION, lambda: World(frames=still(stories.lines_refused()))),
+    "refused-version": (_OPERATION, lambda: World(frames=still(stories.version_refused()))),
+    "refused-at-once": ("", lambda: World(refusals={"operations": stories.denied()})),
+    "stale": ("", lambda: World(refusals={"apply": stories.stale()})),
+    "planning-abandoned": (
+        _OPERATION,
+        lambda: World(frames=still(stories.planning(endless=True)[0][0].model_copy(update={"label": "abandoned"}))),
+    ),
+    "expired": (_OPERATION, lambda: World(frames=still(stories.planned(label="expired", actions=[])))),
+    "cancelled": (
+        _OPERATION,
+        lambda: World(frames=still(stories.planned().model_copy(update={"state": "CANCELLED", "actions": []}))),
+    ),
     "acknowledgement": (_OPERATION, lambda: World(frames=still(stories.acknowledgement()))),
     "applying": (_OPERATION, lambda: World(frames=stories.applying()[3:4])),
     "server-restarting": (_OPERATION, lambda: World(frames=stories.applying(), falls_at=4, stays_down=True)),

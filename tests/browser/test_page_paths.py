@@ -242,3 +242,31 @@ def test_theme_of_airflow_is_used_outside_of_its_frame(shown: Gallery, watched: 
     page.evaluate("localStorage.setItem('theme', 'dark')")
     page.reload()
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+
+
+def test_refusal_at_once_names_each_rule(shown: Gallery, watched: Watched) -> None:
+    page = watched.page
+    page.goto(shown.address("refused-at-once"))
+    page.get_by_role("button", name="Add New Package").click()
+    page.keyboard.type("polars")
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Review plan").click()
+    dialog = page.get_by_role("dialog", name="This cannot be planned")
+    expect(dialog.get_by_text("pandas is denied by the setting denied_packages.")).to_be_visible()
+    expect(dialog.get_by_text("What to do:").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("1 pending change")).to_be_visible()
+
+
+def test_stale_plan_shows_the_difference_and_plans_again(shown: Gallery, watched: Watched) -> None:
+    page = watched.page
+    page.goto(shown.address("stale"))
+    page.get_by_role("button", name="Remove openpyxl").click()
+    page.get_by_role("dialog").get_by_role("button", name="Remove", exact=True).click()
+    page.get_by_role("button", name="Review plan").click()
+    page.get_by_role("button", name="Apply and restart").click(timeout=15_000)
+    expect(page.get_by_text("somebody-elses-package")).to_be_visible()
+    page.get_by_role("button", name="Plan again").click()
+    page.get_by_text("Working out the plan").wait_for()
+    world = shown.worlds["stale"]
+    assert world.posts[2] == ("operations", {"changes": [{"action": "remove", "requirement": "openpyxl"}]})

@@ -36,6 +36,13 @@ WORDS = {
     "planned-text-only": "Nothing restarts: only the file changes.",
     "planned-strange": "<script>document.title='owned'</script>",
     "refused": "apache-airflow-core 3.3.2 needs",
+    "refused-lines": "Options are not passed on to the installer.",
+    "refused-version": "Versions that exist",
+    "refused-at-once": "Installed Packages",
+    "stale": "Installed Packages",
+    "planning-abandoned": "The server stopped while it was planning",
+    "expired": "This plan has expired",
+    "cancelled": "Cancelled: nothing was changed",
     "acknowledgement": "2 of 2 still to be read and ticked.",
     "applying": "installed 4 packages in 1.8 s; starting",
     "server-restarting": "server is restarting, still asking",
@@ -47,7 +54,18 @@ WORDS = {
     "unknown-operation": "Check the address.",
     "unknown-place": "There is nothing here",
 }
-NEXT_ACTION = {"refused", "acknowledgement", "rolled-back", "failed", "health-bad", "unknown-operation", "rolling-back"}
+NEXT_ACTION = {
+    "refused",
+    "refused-lines",
+    "refused-version",
+    "planning-abandoned",
+    "acknowledgement",
+    "rolled-back",
+    "failed",
+    "health-bad",
+    "unknown-operation",
+    "rolling-back",
+}
 
 
 def test_each_scenario_has_its_words() -> None:

@@ -13,7 +13,7 @@ import { may } from "../state.js";
  * @returns {import("./operation.js").Part}
  */
 export function planningView(operation, cancel, signal) {
-  const step = h("p", { class: "step-now", role: "status" });
+  const step = h("p", { class: "doing", role: "status" });
   const elapsed = h("span", { class: "number" });
   const list = h("ol", { class: "steps-done" });
   const trouble = h("div", null);

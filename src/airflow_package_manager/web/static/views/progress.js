@@ -59,7 +59,7 @@ export function progressView(operation, cancel, signal) {
     h("h2", { dir: "auto" }, visible(now.summary)),
     h("p", { class: "muted" }, `${visible(now.owner.name)}, ${dateTime(now.accepted_at ?? now.created_at)}`),
     !now.ended_at && h("div", { class: "working" }, h("span", { class: "spinner", "aria-hidden": "true" }),
-      h("p", { class: "step-now", role: "status" }, visible(now.step || "Working")),
+      h("p", { class: "doing", role: "status" }, visible(now.step || "Working")),
       now.cancel_requested ? h("span", { class: "muted" }, "Cancelling…") : now.actions.includes("cancel") && may("apply") && button("Cancel", askCancel, { small: true }))));
   const drawRoad = keyed((/** @type {import("./stepper.js").Step[]} */ marks) => fill(road, stepper(marks)));
   const drawComponents = keyed((/** @type {Component[] | null} */ seen) => fill(components, componentTable(latest, seen)));
