@@ -220,6 +220,7 @@ SCENARIOS: dict[str, tuple[str, Callable[[], World]]] = {
     "not-logged-in": ("", lambda: World(closed=_problem(401))),
     "forbidden": ("", lambda: World(closed=_problem(403))),
     "requirements": ("#/requirements", World),
+    "requirements-crlf": ("#/requirements", lambda: World(text=inventories.TEXT.replace("\n", "\r\n"))),
     "requirements-kept": ("#/requirements", lambda: World(inventory=_EDITED)),
     "components": ("#/components", World),
     "components-bad": ("#/components", lambda: World(broken="scheduler")),

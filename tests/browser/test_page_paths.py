@@ -270,3 +270,16 @@ def test_stale_plan_shows_the_difference_and_plans_again(shown: Gallery, watched
     page.get_by_text("Working out the plan").wait_for()
     world = shown.worlds["stale"]
     assert world.posts[2] == ("operations", {"changes": [{"action": "remove", "requirement": "openpyxl"}]})
+
+
+def test_line_ends_of_the_file_survive_the_editor(shown: Gallery, watched: Watched) -> None:
+    page = watched.page
+    page.goto(shown.address("requirements-crlf"))
+    page.get_by_role("button", name="Edit the file").click()
+    expect(page.get_by_role("button", name="Review plan")).to_be_disabled()
+    page.get_by_role("textbox").press("Control+Home")
+    page.keyboard.type("polars\n")
+    page.get_by_role("button", name="Review plan").click()
+    page.get_by_text("Working out the plan").wait_for()
+    world = shown.worlds["requirements-crlf"]
+    assert world.posts[0][1] == {"requirements": "polars\r\n" + world.text}

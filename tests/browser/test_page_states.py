@@ -21,6 +21,7 @@ WORDS = {
     "not-logged-in": "You are not logged in",
     "forbidden": "You may not use the Package Manager",
     "requirements": "pyarrow~=17.0",
+    "requirements-crlf": "pyarrow~=17.0",
     "requirements-kept": "Lines that are kept, but not used",
     "components": "1 of 1 current",
     "components-bad": "another SHA-256 than the lock",

@@ -16,7 +16,7 @@ function kind(line) {
  * @param {string} [none] what to say when both sides are equal
  */
 export function difference(text, none = "The file stays as it is.") {
-  const lines = text.split("\n").filter((line, index, all) => line !== "" || index < all.length - 1);
+  const lines = text.split(/\r?\n/).filter((line, index, all) => line !== "" || index < all.length - 1);
   const shown = lines.filter((line) => kind(line) !== "file");
   if (shown.length === 0) return h("p", { class: "muted" }, none);
   const words = { plus: "added: ", minus: "removed: " };
@@ -42,7 +42,7 @@ export function difference(text, none = "The file stays as it is.") {
  */
 export function file(text, label) {
   if (text === "") return h("p", { class: "muted" }, "Empty.");
-  const lines = text.replace(/\n$/, "").split("\n");
+  const lines = text.replace(/\r?\n$/, "").split(/\r?\n/);
   const copy = button(
     "Copy",
     async () => {

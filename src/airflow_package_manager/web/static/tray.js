@@ -15,7 +15,7 @@ export function tray() {
   let at = "";
   const draw = () => {
     const list = changes();
-    place.hidden = list.length === 0 || at === "operations";
+    place.hidden = list.length === 0 || at === "operations" || at === "requirements"; // one question at a time
     document.body.classList.toggle("with-tray", !place.hidden);
     if (place.hidden) {
       fill(place);

@@ -35,10 +35,13 @@ export function showRequirements(main, _parameters, signal) {
       fill(actions, may("plan") && button("Edit the file", () => { draft = { digest: answer.digest, text: answer.text }; write(); }, { shape: "edit" }));
       fill(body, answer.text === "" ? h("p", { class: "muted" }, "The file is empty: Airflow runs with what its image brings.") : file(answer.text, "requirements.txt"));
     };
+    // a text area knows only "\n": a file that ends its lines otherwise gets its own line ends back
+    const unified = answer.text.replace(/\r\n?/g, "\n");
+    const ending = answer.text.includes("\r\n") && !/(^|[^\r])\n/.test(answer.text) ? "\r\n" : "\n";
     const write = () => {
       const area = h("textarea", { id, class: "form-control editor", spellcheck: "false", autocapitalize: "none", dir: "ltr", rows: "18", value: draft?.text ?? "",
-        oninput: () => { draft = { digest: answer.digest, text: area.value }; review.disabled = area.value === answer.text; } });
-      const review = button("Review plan", () => void planFrom(review, () => ({ requirements: area.value })), { kind: "primary", shape: "arrow", disabled: area.value === answer.text });
+        oninput: () => { draft = { digest: answer.digest, text: area.value }; review.disabled = area.value === unified; } });
+      const review = button("Review plan", () => void planFrom(review, () => ({ requirements: area.value.replace(/\n/g, ending) })), { kind: "primary", shape: "arrow", disabled: area.value === unified });
       fill(actions, button("Discard the edit", () => { draft = null; read(); }, { kind: "quiet" }), review);
       fill(body, h("label", { for: id, class: "form-label" }, "One requirement per line (PEP 508); comments and blank lines stay as they are."), area);
       area.focus({ preventScroll: true });
