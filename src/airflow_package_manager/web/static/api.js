@@ -32,6 +32,14 @@ export class Offline extends Error {}
 /** @type {{header: string, token: string} | null} */
 let csrf = null;
 
+/** Milliseconds that the server's clock is ahead of this machine's, as its last answer said. */
+let skew = 0;
+
+/** @returns {number} the server's time in Unix milliseconds: deadlines are the server's, whatever this clock says */
+export function serverNow() {
+  return Date.now() + skew;
+}
+
 /** @param {Session} session */
 export function remember(session) {
   csrf = session.csrf;
@@ -73,6 +81,8 @@ async function send(path, options) {
     if (options.signal?.aborted) throw error;
     throw new Offline("Airflow's server does not answer.");
   }
+  const date = Date.parse(response.headers.get("date") ?? "");
+  if (!Number.isNaN(date)) skew = Math.abs(date - Date.now()) > 5000 ? date - Date.now() : 0;
   const isJson = /\bjson\b/.test(response.headers.get("content-type") ?? "");
   if (!isJson && GATEWAY.has(response.status)) throw new Offline("Airflow's server does not answer yet.");
   /** @type {any} */

@@ -1,5 +1,5 @@
 /** A finished plan: everything that would happen, and the one button that makes it happen. */
-import { post, segment } from "../api.js";
+import { post, segment, serverNow } from "../api.js";
 import { fill, h, visible } from "../dom.js";
 import { dateTime, duration } from "../format.js";
 import { icon } from "../icons.js";
@@ -64,7 +64,7 @@ export function planView(operation, cancel, applied, signal) {
 
   let shape = "";
   const drawBar = () => {
-    const seconds = (expires - Date.now()) / 1000;
+    const seconds = (expires - serverNow()) / 1000;
     const foreign = state.session?.principal.id !== operation.owner.id;
     const wanted = !may("apply") ? "may-not" : seconds <= 0 || operation.label === "expired" ? "expired" : foreign ? "foreign" : tokens.has(operation.id) ? "ready" : "lost";
     fill(left, `${duration(seconds)} left`);

@@ -1,4 +1,5 @@
 /** While versions are worked out: what is being done, for how long, and the way out. */
+import { serverNow } from "../api.js";
 import { fill, h, visible } from "../dom.js";
 import { dateTime, duration, timeOfDay } from "../format.js";
 import { button, card, facts, notice } from "../parts.js";
@@ -18,7 +19,7 @@ export function planningView(operation, cancel, signal) {
   const list = h("ol", { class: "steps-done" });
   const trouble = h("div", null);
   let drawn = 0;
-  const tick = () => fill(elapsed, duration((Date.now() - new Date(operation.created_at).getTime()) / 1000));
+  const tick = () => fill(elapsed, duration((serverNow() - new Date(operation.created_at).getTime()) / 1000));
   tick();
   const timer = setInterval(tick, 1000);
   signal.addEventListener("abort", () => clearInterval(timer));
@@ -51,7 +52,9 @@ export function planningView(operation, cancel, signal) {
         stop.hidden = true;
         working.hidden = true;
       }
-      if (step.textContent !== now.step) fill(step, visible(now.step || "Starting"));
+      const words = visible(now.cancel_requested ? "Cancelling: the planner stops at its next step" : now.step || "Starting");
+      if (step.textContent !== words) fill(step, words);
+      stop.hidden ||= now.cancel_requested;
       for (const event of events.slice(drawn)) {
         list.appendChild(h("li", null, h("span", { class: "muted number" }, timeOfDay(event.at)), " ", h("span", { dir: "auto" }, visible(event.message))));
       }

@@ -1,4 +1,5 @@
 /** An operation that is being applied, or was: steps, components with their instances, events, the result. */
+import { serverNow } from "../api.js";
 import { confirmDialog } from "../dialog.js";
 import { fill, h, name, visible } from "../dom.js";
 import { dateTime, duration, sentence, timeOfDay } from "../format.js";
@@ -36,7 +37,7 @@ export function progressView(operation, cancel, signal) {
   let drawn = 0;
   const tick = () => {
     const from = new Date(latest.accepted_at ?? latest.created_at).getTime();
-    const to = latest.ended_at ? new Date(latest.ended_at).getTime() : Date.now();
+    const to = latest.ended_at ? new Date(latest.ended_at).getTime() : serverNow();
     fill(elapsed, duration((to - from) / 1000));
   };
   const timer = setInterval(tick, 1000);
