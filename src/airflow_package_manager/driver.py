@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from airflow_package_manager.domain.operation import ACTIVE, TERMINAL, Operation, State
-from airflow_package_manager.engine import Engine, LeaseLost
+from airflow_package_manager.engine.advance import Engine
+from airflow_package_manager.engine.step import LeaseLost
 from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.ports import Clock, OperationRepository
 

@@ -34,7 +34,8 @@ from airflow_package_manager.domain.inventory import Check
 from airflow_package_manager.domain.lock import normalised
 from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.driver import Driver
-from airflow_package_manager.engine import Engine, Patience, World
+from airflow_package_manager.engine.advance import Engine
+from airflow_package_manager.engine.step import Patience, World
 from airflow_package_manager.index_access import index_access
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.manager import PackageManager

@@ -22,7 +22,8 @@ from airflow_package_manager.domain.resolution import (
     ResolvedDistribution,
 )
 from airflow_package_manager.driver import Driver
-from airflow_package_manager.engine import Engine, Patience, World
+from airflow_package_manager.engine.advance import Engine
+from airflow_package_manager.engine.step import Patience, World
 from airflow_package_manager.errors import PlanAbandoned
 from airflow_package_manager.manager import PackageManager
 from airflow_package_manager.planner import Planner, PlanningRules

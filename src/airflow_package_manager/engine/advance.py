@@ -1,7 +1,4 @@
-"""The only place that changes requirements or restarts anything: look at the world, do at most one mutation, save.
-
-Each step is idempotent and starts from what the world shows, so that any process may take over after any line.
-"""
+"""One step of an active operation, and what becomes of a step that cannot be done."""
 
 from __future__ import annotations
 
@@ -10,13 +7,11 @@ from collections.abc import Callable, Mapping
 
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.reasons import reason
-from airflow_package_manager.engine_rollback import rolling_back
-from airflow_package_manager.engine_rollout import rolling_out, verifying
-from airflow_package_manager.engine_start import accepted, preflight
-from airflow_package_manager.engine_step import Lease, LeaseLost, Patience, Step, World
+from airflow_package_manager.engine.rollback import rolling_back
+from airflow_package_manager.engine.rollout import rolling_out, verifying
+from airflow_package_manager.engine.start import accepted, preflight
+from airflow_package_manager.engine.step import Lease, Step, World
 from airflow_package_manager.errors import PackageManagerError
-
-__all__ = ["Engine", "Lease", "LeaseLost", "Patience", "World"]
 
 _STEPS: Mapping[State, Callable[[Step], Operation]] = {
     State.ACCEPTED: accepted,

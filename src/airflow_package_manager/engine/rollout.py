@@ -12,8 +12,8 @@ from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import Effect, StoreSnapshot
 from airflow_package_manager.domain.reasons import reason
 from airflow_package_manager.domain.rollout import ComponentStatus, Stamp, Status
-from airflow_package_manager.engine_start import edited_meanwhile, is_target
-from airflow_package_manager.engine_step import Step
+from airflow_package_manager.engine.start import edited_meanwhile, is_target
+from airflow_package_manager.engine.step import Step
 from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.ports import Heartbeat, StoreChanges
 

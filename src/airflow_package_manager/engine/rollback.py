@@ -13,7 +13,7 @@ from airflow_package_manager.domain.plan import StoreSnapshot
 from airflow_package_manager.domain.planning import text_difference
 from airflow_package_manager.domain.reasons import reason
 from airflow_package_manager.domain.rollout import Status
-from airflow_package_manager.engine_step import Step
+from airflow_package_manager.engine.step import Step
 from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.ports import StoreChanges
 

@@ -18,7 +18,7 @@ from airflow_package_manager.domain.policy import raise_for
 from airflow_package_manager.domain.reasons import reason
 from airflow_package_manager.domain.requirements import RequirementsFile
 from airflow_package_manager.domain.rollout import PreflightStatus, Status
-from airflow_package_manager.engine_step import Step
+from airflow_package_manager.engine.step import Step
 from airflow_package_manager.errors import PackageManagerError, StalePlan
 from airflow_package_manager.ports import StoreChanges
 
