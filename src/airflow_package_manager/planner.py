@@ -162,12 +162,18 @@ class Planner:
                 statuses={name: self._target.observe(name, None) for name in self._target.components()},
                 configured_components=self._rules.configured_components,
                 order=self._rules.order,
+                current_entry_points=self._current_entry_points(question),
                 running_tasks=self._running_tasks(),
                 preflight_seconds=self._rules.preflight_seconds,
                 seconds_per_instance=self._rules.seconds_per_instance,
                 further_warnings=warnings,
             )
         )
+
+    def _current_entry_points(self, question: Question) -> dict[str, tuple[str, ...] | None]:
+        lock = question.snapshot.usable_lock()
+        site = {} if lock is None else self._installed.site(lock.digest())
+        return {name: found.entry_points for name, found in site.items()}
 
     def _running_tasks(self) -> int | None:
         try:

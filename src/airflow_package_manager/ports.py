@@ -15,6 +15,7 @@ from airflow_package_manager.domain.operation import Event, Operation, State
 from airflow_package_manager.domain.plan import StoreSnapshot
 from airflow_package_manager.domain.resolution import (
     Image,
+    InstalledDistribution,
     Project,
     Resolution,
     ResolutionRequest,
@@ -98,14 +99,14 @@ class RolloutTarget(Protocol):
 
 
 class InstalledDistributions(Protocol):
-    """What the interpreter that plans has, without the site."""
+    """What the interpreter that plans has, and what the sites beside it hold."""
 
     def image(self) -> Image:
         """Return the image."""
         ...
 
-    def site(self) -> Mapping[str, str]:
-        """Return normalised name → version of what is active in this interpreter beside the image."""
+    def site(self, digest: str) -> Mapping[str, InstalledDistribution]:
+        """Return what the site of a lock digest holds, by normalised name; nothing where that site is not complete."""
         ...
 
 

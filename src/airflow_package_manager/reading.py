@@ -169,14 +169,15 @@ class Reading:
     # --- how -------------------------------------------------------------------------------------------------
 
     def _inventory(self) -> Inventory:
-        image = self._installed.image()
+        image, snapshot = self._installed.image(), self._store.read()
+        lock = snapshot.usable_lock()
         return rows(
             InventoryInputs(
-                snapshot=self._store.read(),
+                snapshot=snapshot,
                 image=image,
                 statuses={name: self._target.observe(name, None) for name in self._present()},
                 protected=self._policy.protected_in(image),
-                known={},
+                known={} if lock is None else self._installed.site(lock.digest()),
             )
         )
 

@@ -120,7 +120,7 @@ def build(
     )
     access = index_access(settings, environ)
     index = SimpleIndex(access, default_index=_default_index, directory=directory.root / "metadata")
-    installed = InterpreterDistributions()
+    installed = InterpreterDistributions(directory.sites)
     resolver = UvResolver(
         uv=uv_command.find_uv,
         access=access,

@@ -65,7 +65,7 @@ class FixedInstalled:
     def image(self) -> Image:
         return self.found
 
-    def site(self) -> Mapping[str, str]:
+    def site(self, _digest: str) -> Mapping[str, InstalledDistribution]:
         return {}
 
 

@@ -33,14 +33,18 @@ def distribution(name: str, version: str, *requires: str) -> InstalledDistributi
 class FakeInstalled:
     """Implements `InstalledDistributions`."""
 
-    def __init__(self, of_image: Image | None = None, of_site: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        of_image: Image | None = None,
+        of_sites: Mapping[str, Mapping[str, InstalledDistribution]] | None = None,
+    ) -> None:
         self.of_image = of_image or image(
             [distribution("airflow-like", "3.0", "helper>=1"), distribution("helper", "1.2")]
         )
-        self.of_site = dict(of_site or {})
+        self.of_sites = dict(of_sites or {})
 
     def image(self) -> Image:
         return self.of_image
 
-    def site(self) -> Mapping[str, str]:
-        return dict(self.of_site)
+    def site(self, digest: str) -> Mapping[str, InstalledDistribution]:
+        return self.of_sites.get(digest, {})

@@ -1,8 +1,8 @@
-"""The distributions of the interpreter that plans, the image and the site told apart as the installer tells them."""
+"""The distributions of the interpreter that plans, and of the sites, told apart as the installer tells them."""
 
 from __future__ import annotations
 
-import os
+import dataclasses
 import platform
 import sys
 import threading
@@ -22,10 +22,11 @@ from airflow_package_manager.installer.image import ImageDistribution
 class InterpreterDistributions:
     """Implements `InstalledDistributions`; an image does not change under a running process, so it is read once."""
 
-    def __init__(self, site: Path | None = None) -> None:
-        """Take the site; None means the one that is active in this interpreter, if there is one."""
-        self._site = site
+    def __init__(self, sites: Path) -> None:
+        """Take the directory of the sites."""
+        self._sites = sites
         self._image: Image | None = None
+        self._site: tuple[str, Mapping[str, InstalledDistribution]] = ("", {})
         self._lock = threading.Lock()
 
     def image(self) -> Image:
@@ -35,21 +36,26 @@ class InterpreterDistributions:
                 self._image = _read_image()
             return self._image
 
-    def site(self) -> Mapping[str, str]:
-        """Return normalised name → version of what the site holds now; empty without a site."""
-        site = self._site or _active_site()
-        if site is None or not site.is_dir():
-            return {}
-        entries = sorted(os.listdir(site))  # noqa: PTH208 - names alone are wanted
-        known = (installed_image.metadata_of(name, str(site / name)) for name in entries)
-        return dict(pair for pair in known if pair is not None)
+    def site(self, digest: str) -> Mapping[str, InstalledDistribution]:
+        """Return what the site of a lock digest holds; the last one asked for is remembered, a site never changes."""
+        with self._lock:
+            if self._site[0] != digest:
+                found = _read_site(self._sites / digest)
+                if not found:
+                    return {}
+                self._site = (digest, found)
+            return self._site[1]
 
 
-def _active_site() -> Path | None:
-    for entry in sys.path:
-        if entry and (Path(entry) / installed_image.MARKER).is_file():
-            return Path(entry)
-    return None
+def _read_site(site: Path) -> dict[str, InstalledDistribution]:
+    if not (site / installed_image.MARKER).is_file():
+        return {}
+    return {name: _read_with_entry_points(found) for name, found in installed_image.distributions(str(site)).items()}
+
+
+def _read_with_entry_points(found: ImageDistribution) -> InstalledDistribution:
+    groups = {entry_point.group for entry_point in PathDistribution(Path(found.metadata)).entry_points}
+    return dataclasses.replace(_read(found), entry_points=tuple(sorted(groups)))
 
 
 def _read_image() -> Image:

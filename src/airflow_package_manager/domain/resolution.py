@@ -22,6 +22,8 @@ class InstalledDistribution:
     metadata_path: str | None = None
     """The `METADATA` file, where known: a planning environment links it."""
     summary: str = ""
+    entry_points: tuple[str, ...] | None = None
+    """Groups, sorted; None where nobody looked."""
 
 
 @dataclass(frozen=True)

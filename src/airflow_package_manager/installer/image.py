@@ -62,10 +62,17 @@ def image() -> dict[str, ImageDistribution]:
     """Return the image's distributions by normalised name; of two with one name the first on `sys.path` counts."""
     found: dict[str, ImageDistribution] = {}
     for directory in image_directories():
-        for name in _entries(directory):
-            distribution = _distribution(directory, name)
-            if distribution is not None:
-                found.setdefault(distribution.name, distribution)
+        found = distributions(directory) | found
+    return found
+
+
+def distributions(directory: str) -> dict[str, ImageDistribution]:
+    """Return what one directory holds by normalised name; of two with one name the first in order counts."""
+    found: dict[str, ImageDistribution] = {}
+    for name in _entries(directory):
+        distribution = _distribution(directory, name)
+        if distribution is not None:
+            found.setdefault(distribution.name, distribution)
     return found
 
 
