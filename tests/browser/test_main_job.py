@@ -1,0 +1,165 @@
+"""The demo's job in a browser: a real Airflow, the real index, from an import error to a DAG that runs, and back.
+
+`SCREENSHOTS=directory` keeps a picture of each station.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, FrameLocator, Page, expect
+
+from testenv import airflow_environment, airflow_home, demo
+from testenv.airflow_home import Airflow
+from tests.plugin import journey
+
+pytestmark = [pytest.mark.browser, pytest.mark.airflow, pytest.mark.real_index]
+
+ROLLOUT = 240_000
+"""Milliseconds in which three components restart one after another, also on a busy machine."""
+
+
+@pytest.fixture(scope="module")
+def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+    """What `make demo` starts, with a shorter soak."""
+    prepared = airflow_home.prepare(
+        tmp_path_factory.mktemp("demo"),
+        airflow_environment.build(),
+        dags={"table_demo.py": demo.DAG},
+        settings={"AIRFLOW__PACKAGE_MANAGER__SOAK": "3"},
+    )
+    with airflow_home.running(prepared) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def admin(demonstrated: Airflow, chromium: Browser) -> Iterator[Page]:
+    """A browser in which the admin is logged in."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, base_url=demonstrated.url)
+    context.set_default_timeout(60_000)
+    page = context.new_page()
+    _log_in(page, demonstrated, "admin")
+    yield page
+    context.close()
+
+
+def test_the_admin_finds_the_page_in_airflows_menu(admin: Page) -> None:
+    admin.get_by_role("button", name="Admin").click()
+    admin.get_by_role("menuitem", name="Package Manager").click()
+    expect(_frame(admin).get_by_role("heading", name="Installed Packages")).to_be_visible()
+    _picture(admin, "1-empty")
+
+
+def test_a_dag_that_could_not_be_imported_runs_after_its_package_was_added(admin: Page, demonstrated: Airflow) -> None:
+    token = demonstrated.token("admin")
+    journey.until(
+        lambda: "table_demo.py" in journey.import_errors(demonstrated, token) or None, "the import error", seconds=90
+    )
+    frame = _frame(admin)
+    frame.get_by_role("button", name="Add New Package").first.click()
+    frame.get_by_label("Package", exact=True).fill("prettytable")
+    expect(frame.get_by_role("radio").nth(1)).to_be_visible()
+    _picture(admin, "2-add")
+    frame.get_by_role("button", name="Add to change set").click()
+    frame.get_by_role("button", name="Review plan").click()
+
+    apply = frame.get_by_role("button", name="Apply and restart")
+    expect(apply).to_be_visible()
+    for name in ("prettytable", "wcwidth"):
+        expect(frame.get_by_text(name, exact=True).first).to_be_visible()
+    _picture(admin, "3-plan")
+    apply.click()
+
+    expect(frame.get_by_text(re.compile("waiting for", re.IGNORECASE)).first).to_be_visible(timeout=ROLLOUT)
+    _picture(admin, "4-progress")
+    admin.reload()
+    expect(frame.get_by_text("Every component runs the new packages")).to_be_visible(timeout=ROLLOUT)
+    _picture(admin, "5-done")
+
+    journey.until(
+        lambda: "table_demo.py" not in journey.import_errors(demonstrated, token) or None, "no import error", seconds=60
+    )
+    run = journey.run_dag(demonstrated, token, "table_demo")
+    assert journey.finished(demonstrated, token, "table_demo", run) == "success"
+
+
+def test_a_package_is_updated_by_its_dialog(admin: Page) -> None:
+    frame = _packages(admin)
+    frame.get_by_role("button", name="Update prettytable").click()
+    expect(frame.get_by_role("dialog").get_by_text("Installed now:")).to_be_visible()
+    frame.get_by_role("radio", name="3.16.0").check()
+    frame.get_by_role("button", name="Add to change set").click()
+    _planned_and_applied(frame)
+    row = _packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0")
+    expect(row).to_be_visible()
+
+
+def test_a_package_is_removed_with_what_it_brought(admin: Page, demonstrated: Airflow) -> None:
+    (demonstrated.home / "dags" / "table_demo.py").unlink()
+    frame = _packages(admin)
+    frame.get_by_role("button", name="Remove prettytable").click()
+    dialog = frame.get_by_role("dialog")
+    expect(dialog.get_by_text("wcwidth")).to_be_visible()
+    _picture(admin, "6-remove")
+    dialog.get_by_role("button", name="Remove", exact=True).click()
+    _planned_and_applied(frame)
+    expect(_packages(admin).get_by_text("wcwidth")).to_have_count(0)
+
+
+def test_an_earlier_revision_is_restored(admin: Page) -> None:
+    frame = _frame(admin)
+    frame.get_by_role("link", name="History").or_(frame.get_by_role("tab", name="History")).click()
+    _picture(admin, "7-history")
+    frame.get_by_role("button", name="Restore to revision 2").click()
+    frame.get_by_role("button", name="Make the plan").click()
+    _applied(frame)
+    expect(_packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0")).to_be_visible()
+
+
+def test_a_viewer_gets_a_page_that_says_so(demonstrated: Airflow, chromium: Browser) -> None:
+    context = chromium.new_context(base_url=demonstrated.url)
+    page = context.new_page()
+    _log_in(page, demonstrated, "viewer")
+    page.goto("/plugin/package-manager")
+    expect(_frame(page).get_by_text("You may not do this")).to_be_visible()
+    _picture(page, "8-viewer")
+    context.close()
+
+
+def _log_in(page: Page, airflow: Airflow, user: str) -> None:
+    page.goto("/")
+    page.locator("input[name=username]").fill(user)
+    page.locator("input[name=password]").fill(airflow.passwords[user])
+    page.locator("button[type=submit]").click()
+    page.get_by_role("button", name="Admin").wait_for()
+
+
+def _frame(page: Page) -> FrameLocator:
+    return page.frame_locator("iframe")
+
+
+def _packages(page: Page) -> FrameLocator:
+    page.goto("/plugin/package-manager")
+    frame = _frame(page)
+    expect(frame.get_by_role("heading", name="Installed Packages")).to_be_visible()
+    return frame
+
+
+def _planned_and_applied(frame: FrameLocator) -> None:
+    frame.get_by_role("button", name="Review plan").click()
+    _applied(frame)
+
+
+def _applied(frame: FrameLocator) -> None:
+    frame.get_by_role("button", name="Apply and restart").click()
+    expect(frame.get_by_text("Every component runs the new packages")).to_be_visible(timeout=ROLLOUT)
+
+
+def _picture(page: Page, name: str) -> None:
+    directory = os.environ.get("SCREENSHOTS")
+    if directory:
+        page.screenshot(path=str(Path(directory) / f"{name}.png"))
