@@ -12,7 +12,7 @@ from airflow_package_manager.errors import ClusterUnavailable, StoreUnavailable
 from airflow_package_manager.ports import Heartbeat, ImportFailure
 from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
 from tests.fakes.application import ADMIN, Application, add, remove, update
-from tests.fakes.target import Behaviour
+from tests.fakes.target import Behaviour, Preflight
 
 MUTATIONS = ("store.write", "target.restart", "target.restore", "target.start_preflight", "target.end_preflight")
 
@@ -41,8 +41,8 @@ def test_a_change_goes_all_the_way() -> None:
         "operation.accepted",
         "lock.staged",
         "preflight.started",
-        "requirements.written",
         "preflight.passed",
+        "requirements.written",
         "operation.rolling-out",
         *["component.restarting", "component.current"] * 3,
         "operation.verifying",
@@ -51,6 +51,22 @@ def test_a_change_goes_all_the_way() -> None:
     assert app.target.preflights == {}
     assert app.target.preflight_directs == ("humanize",)
     assert set(done.progress.verified.values()) == {"not verified"}
+
+
+def test_a_check_that_passed_is_not_asked_again_when_the_driver_died() -> None:
+    app = Application()
+    operation = app.accepted(add("humanize"))
+    engine, lease = app.engine(), Held(app, operation.id)
+    while not operation.progress.passed:
+        lease.require()
+        operation = engine.advance(app.repository.get(operation.id), lease)
+        app.clock.advance(1)
+    assert app.store.peek().text == ""
+    app.target.preflight = Preflight.IS_LOST
+    app.clock.advance(16)
+    assert app.driver("host:2").run(operation.id).state is State.SUCCEEDED
+    assert app.kinds(operation.id).count("preflight.passed") == 1
+    assert app.kinds(operation.id).count("requirements.written") == 1
 
 
 def test_no_step_does_more_than_one_mutation() -> None:

@@ -76,6 +76,8 @@ class Progress:
     """Why it is rolled back or failed, as a problem: code, title, detail, next_action."""
     preflight: bool = False
     """The throw-away check was started."""
+    passed: bool = False
+    """It passed: the requirements may be written."""
 
 
 @dataclass(frozen=True)

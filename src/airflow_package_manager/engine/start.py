@@ -42,15 +42,19 @@ def accepted(step: Step) -> Operation:
 
 
 def preflight(step: Step) -> Operation:
-    """Run the throw-away check; when it passed, write the text and remember every stamp in one save."""
+    """Run the throw-away check; when it passed, say so, write the text, and remember every stamp in one save."""
     if step.operation.cancel_requested:
         return step.go_back(reason("cancelled", "It was asked to cancel this."))
+    if step.progress.passed:
+        return _promote(step)
     if not step.progress.preflight:  # the intent first: whoever goes back later knows that there may be a check to end
         progress = dataclasses.replace(step.progress, preflight=True, waiting_since=step.now)
         return step.stay("checking before the rollout", step.event(Kind.PREFLIGHT_STARTED), progress=progress)
     found = step.world.target.observe_preflight(step.revision)
     if found.status is Status.CURRENT:
-        return _promote(step, found)
+        warnings = [step.event(Kind.PREFLIGHT_WARNING, detail=warning) for warning in found.warnings]
+        progress = dataclasses.replace(step.progress, passed=True)
+        return step.stay("the check passed", *warnings, step.event(Kind.PREFLIGHT_PASSED), progress=progress)
     if found.status is Status.FAILED:
         return step.go_back(reason("preflight-failed", found.message, check=found.code, output=found.detail))
     return _wait_for_preflight(step, found)
@@ -132,7 +136,7 @@ def _promote_text_only(step: Step, snapshot: StoreSnapshot) -> Operation:
     return step.succeed(step.event(Kind.PROMOTED))
 
 
-def _promote(step: Step, found: PreflightStatus) -> Operation:
+def _promote(step: Step) -> Operation:
     snapshot = step.world.store.read()
     if is_base(step, snapshot) and step.plan.proposed_text != step.plan.base_text:
         step.write(snapshot, StoreChanges(text=step.plan.proposed_text))
@@ -146,11 +150,8 @@ def _promote(step: Step, found: PreflightStatus) -> Operation:
         waiting_since=None,
         baseline_errors=tuple(sorted({failure.file for failure in step.world.facts.import_errors()})),
     )
-    warnings = [step.event(Kind.PREFLIGHT_WARNING, detail=warning) for warning in found.warnings]
     return step.to(
         State.ROLLING_OUT,
-        *warnings,
-        step.event(Kind.PREFLIGHT_PASSED),
         step.event(Kind.ROLLING_OUT, state=State.ROLLING_OUT, components=", ".join(step.plan.components)),
         text="restarting",
         progress=progress,
