@@ -50,7 +50,7 @@ class FakeWorld:
         self.target: RolloutTarget = self.fake
         for component in self.fake.components():
             self.fake.stamp_by_hand(component, None)
-            self.fake._components[component].good = {lock_of(1, "package-1").digest()}
+            self.fake._components[component].good = [lock_of(1, "package-1").digest()]
         self.clock.advance(60)
 
     def lock(self, revision: int, *, name: str | None = None, behaviour: Behaviour = Behaviour.READY) -> str:

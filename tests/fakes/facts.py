@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from tests.fakes.faults import Faults
-
 from airflow_package_manager.ports import Heartbeat, ImportFailure
+from tests.fakes.faults import Faults
 
 
 class FakeFacts:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import threading
 from types import MappingProxyType
 
-from tests.fakes.faults import Faults
-
 from airflow_package_manager.domain.plan import StoreSnapshot
 from airflow_package_manager.errors import StoreConflict
 from airflow_package_manager.ports import StoreChanges
 from airflow_package_manager.refusals import StoreTooLarge
+from tests.fakes.faults import Faults
 
 MAXIMUM_BYTES = 1_048_576
 

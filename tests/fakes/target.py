@@ -67,12 +67,18 @@ class _Component:
     """Of the site that its child runs on."""
     wanted: str | None = None
     """Of the site that its stamp asked for; without a stamp, that of `current` when it was looked up."""
-    good: set[str | None] = field(default_factory=lambda: {None})
-    """Sites it was ready on."""
+    good: list[str | None] = field(default_factory=lambda: [None])
+    """Sites it was ready on, the last one last."""
     behaviour: Behaviour = Behaviour.READY
     restarted_at: float = 0.0
     restarts: int = 0
     image: str | None = IMAGE
+
+    def is_good_on(self, digest: str | None) -> None:
+        """Remember it as the last-good site."""
+        if digest in self.good:
+            self.good.remove(digest)
+        self.good.append(digest)
 
 
 class FakeTarget:
@@ -123,7 +129,7 @@ class FakeTarget:
             found.wanted = wanted = self._look_up(revision)
             if wanted != MISSING:
                 found.digest = wanted
-                found.good.add(wanted)
+                found.is_good_on(wanted)
 
     def report_image(self, component: str, image: str | None) -> None:
         """Let the component's instance report another image; None: it does not say."""
@@ -246,7 +252,7 @@ class FakeTarget:
         if own in found.good:
             found.digest = own
         elif found.behaviour is Behaviour.FALLS_BACK:
-            found.digest = next(iter(found.good - {own}), None)
+            found.digest = found.good[-1] if found.good else None
         if own == MISSING:
             return Status.FAILED, "the lock is not there", True
         if own not in found.good and found.behaviour in _MISBEHAVIOUR:
@@ -254,7 +260,7 @@ class FakeTarget:
         if self._clock() < found.restarted_at + self.ready_after:
             return Status.IN_PROGRESS, "soaking", False
         found.digest = own
-        found.good.add(own)
+        found.is_good_on(own)
         if found.digest == target:
             return Status.CURRENT, "ready", False
         return Status.IN_PROGRESS, "runs on another site", False
