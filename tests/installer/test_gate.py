@@ -142,6 +142,30 @@ REFUSED: dict[str, tuple[str, dict[str, str], str, str]] = {
         "apache_airflow_core",
         "the lock",
     ),
+    "metadata of another in capitals": (
+        "evil",
+        {"apache_airflow-99.DIST-INFO/METADATA": "Name: apache-airflow\nVersion: 99\n"},
+        "apache_airflow-99.DIST-INFO",
+        "the lock",
+    ),
+    "metadata that says another name inside": (
+        "evil",
+        {"evil-1.0.dist-info/METADATA": "Name: apache-airflow\nVersion: 99\n"},
+        "evil-1.0.dist-info",
+        "apache-airflow 99",
+    ),
+    "a second version of itself": (
+        "evil",
+        {"evil-0.9.dist-info/METADATA": "Name: evil\nVersion: 0.9\n"},
+        "evil-1.0.dist-info",
+        "the lock",
+    ),
+    "a compiled start of a namespace beside its text": (
+        "evil",
+        {"cloud/__init__.py": "extend_path()", "cloud/__init__.abi3.so": ""},
+        "cloud",
+        "cloud-one 1.0",
+    ),
     "an egg of another": (
         "evil",
         {"other.egg-info/PKG-INFO": "Name: other\nVersion: 1\n"},
@@ -281,3 +305,18 @@ def test_whole_site_passes_the_gate_again_when_the_image_changed(
         (packages / "later_in_image").rmdir()
     assert (status, answer["code"]) == (1, "gate")
     assert "other-owner 1.0" in answer["cause"]
+
+
+def test_deep_directories_are_looked_through(world: World) -> None:
+    world.install("deep", {})
+    folder = os.open(world.site, os.O_RDONLY)
+    for _ in range(1500):  # deeper than Python recurses; opened step by step, paths have a limit
+        os.mkdir("d", dir_fd=folder)
+        below = os.open("d", os.O_RDONLY, dir_fd=folder)
+        os.close(folder)
+        folder = below
+    os.symlink("/etc/passwd", "link", dir_fd=folder)
+    os.close(folder)
+    found = world.refusal()
+    assert found is not None
+    assert "is a link" in found.reason

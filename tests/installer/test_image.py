@@ -82,3 +82,13 @@ def test_reads_an_egg_info_that_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "distro-1.0.egg-info"
     path.write_text("Metadata-Version: 1.1\nName: Distro\nVersion: 1.0\n")
     assert image.metadata_of(path.name, str(path)) == ("distro", "1.0")
+
+
+def test_left_over_of_a_broken_upgrade_is_no_distribution(environment: Environment) -> None:
+    before = environment.facts()
+    left_over = environment.packages / "~mage_package-0.9.dist-info"
+    left_over.mkdir()
+    try:
+        assert environment.facts() == before
+    finally:
+        left_over.rmdir()

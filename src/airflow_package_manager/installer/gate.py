@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from airflow_package_manager.domain.lock import Lock
-from airflow_package_manager.installer.image import ImageDistribution, metadata_of
+from airflow_package_manager.installer.image import ImageDistribution, headers_of, metadata_of
 from airflow_package_manager.installer.site_marker import recorded
 
 _AT_START = frozenset({"sitecustomize", "usercustomize"})
@@ -53,17 +53,20 @@ def refusal(site: str, lock: Lock, image: Mapping[str, ImageDistribution]) -> Re
 # --- what may not be there whatever the image holds --------------------------------------------------------------
 
 
-def _files(root: str, prefix: str = "") -> Iterator[tuple[str, str]]:
+def _files(root: str) -> Iterator[tuple[str, str]]:
     """Yield (path within the site, kind) of all that is no directory, directories that are links included."""
-    with os.scandir(f"{root}/{prefix}") as entries:
-        for entry in entries:
-            path = prefix + entry.name
-            if entry.is_symlink():
-                yield path, "link"
-            elif entry.is_dir():
-                yield from _files(root, path + "/")
-            else:
-                yield path, "file" if entry.is_file() else "special"
+    left = [""]  # no recursion: a wheel may nest deeper than Python does
+    while left:
+        prefix = left.pop()
+        with os.scandir(f"{root}/{prefix}") as entries:
+            for entry in entries:
+                path = prefix + entry.name
+                if entry.is_symlink():
+                    yield path, "link"
+                elif entry.is_dir():
+                    left.append(path + "/")
+                else:
+                    yield path, "file" if entry.is_file() else "special"
 
 
 def _reason(path: str, kind: str) -> str | None:
@@ -83,14 +86,18 @@ def _reason(path: str, kind: str) -> str | None:
 
 
 def _other_distribution(site: str, lock: Lock) -> Refusal | None:
-    wanted = {pin.name: pin.version for pin in lock.pins}
+    expected = {pin.name for pin in lock.pins}
     for name in sorted(_names(site)):
-        if not name.endswith((".dist-info", ".egg-info")):
+        # importlib.metadata takes these names in any case, and believes the name inside.
+        if not name.lower().endswith((".dist-info", ".egg-info")):
             continue
         found = metadata_of(name, f"{site}/{name}")
-        if found is None or wanted.get(found[0]) is None or not name.endswith(".dist-info"):
-            shown = "an unknown distribution" if found is None else f"{found[0]} {found[1]}"
-            return Refusal(name, f"{name!r} is the metadata of {shown}, which the lock does not name.")
+        said = headers_of(f"{site}/{name}/METADATA")
+        if found is None or said is None or said[0] != found[0] or found[0] not in expected:
+            one = said or found
+            shown = "an unknown distribution" if one is None else f"{one[0]} {one[1]}"
+            return Refusal(name, f"{name!r} is the metadata of {shown}, which the lock does not name so.")
+        expected.remove(found[0])  # a second one of the same project would say another version
     return None
 
 
@@ -211,8 +218,8 @@ class _Overlap:
         return sorted(found)
 
     def _extends_its_path(self, path: str, starts: list[str]) -> bool:
-        """Tell whether a package lets the image's parts of it be seen."""
-        return "__init__.py" in starts and bool(_EXTENDS_PATH.search(_text(f"{self._site}/{path}/__init__.py")))
+        """Tell whether a package lets the image's parts of it be seen (a compiled `__init__` beside it would win)."""
+        return starts == ["__init__.py"] and bool(_EXTENDS_PATH.search(_text(f"{self._site}/{path}/__init__.py")))
 
     def _identical(self, path: str) -> bool:
         mine = f"{self._site}/{path}"

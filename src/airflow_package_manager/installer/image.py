@@ -8,6 +8,7 @@ installer of one image must give one fingerprint.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from airflow_package_manager.domain.lock import image_fingerprint, normalised
 
 MARKER = ".airflow-package-manager-site"
 """The file that makes a directory a complete site; `airflow_package_manager_site` knows the same name."""
+_PROJECT = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def metadata_of(name: str, path: str) -> tuple[str, str] | None:
     if kind == "dist-info" and len(parts) == 2 and parts[1][:1].isdigit() and "_" not in parts[1]:  # noqa: PLR2004
         return normalised(parts[0]), parts[1]
     for candidate in (f"{path}/METADATA", f"{path}/PKG-INFO", path):
-        headers = _headers(candidate)
+        headers = headers_of(candidate)
         if headers is not None:
             return headers
     return None
@@ -105,7 +107,9 @@ def metadata_of(name: str, path: str) -> tuple[str, str] | None:
 def _distribution(directory: str, name: str) -> ImageDistribution | None:
     path = f"{directory}/{name}"
     known = metadata_of(name, path)
-    return None if known is None else ImageDistribution(known[0], known[1], directory, path)
+    if known is None or not _PROJECT.fullmatch(known[0]):
+        return None  # pip leaves `~name-1.0.dist-info` when an upgrade breaks off; no resolver takes such a name
+    return ImageDistribution(known[0], known[1], directory, path)
 
 
 def _entries(directory: str) -> list[str]:
@@ -115,7 +119,8 @@ def _entries(directory: str) -> list[str]:
         return []  # sys.path may name what is not there
 
 
-def _headers(path: str) -> tuple[str, str] | None:
+def headers_of(path: str) -> tuple[str, str] | None:
+    """Return normalised name and version that a METADATA or PKG-INFO file says, None when it says none."""
     name = version = ""
     try:
         with open(path, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 - as above
