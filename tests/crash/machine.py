@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from airflow_package_manager.installer import processes
+from airflow_package_manager.installer.child import launched
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.processes import Process
 from tests.crash.image import REPOSITORY
@@ -40,12 +41,13 @@ class Machine:
         web_drives: bool = False,
         by_command: bool = False,
         check_seconds: float | None = None,
+        soak: float = 0.3,
     ) -> None:
         """Take where it lives; `configured`: the settings name all components, so the api-server restarts too.
 
         `web_drives`: the api-server's process hosts the driver. `by_command`: supervisors run as
         `airflow-package-manager run`, with the shortest times that the settings allow. `check_seconds`: how long a
-        preflight may take.
+        preflight may take. `soak`: seconds; longer than a busy machine needs to import, where something shall break.
         """
         home.mkdir()
         self.home = home
@@ -65,6 +67,7 @@ class Machine:
             "AIRFLOW__PACKAGE_MANAGER__SOAK": "1",
             "AIRFLOW__PACKAGE_MANAGER__READY_TIMEOUT": "10",
             "AIRFLOW__PACKAGE_MANAGER__STOP_TIMEOUT": "5",
+            "CRASH_SOAK": str(soak),
             MARKER: self._nonce,
         }
         if configured:
@@ -188,7 +191,7 @@ class Machine:
         else:
             wrapper = [python, "-m", "tests.crash.quick_supervisor", component]
         return subprocess.Popen(
-            [*wrapper, *command],
+            launched([*wrapper, *command], None),  # so that it ends with this process, however that ends
             cwd=REPOSITORY,
             env={**self._environment, "TESTENV_COMPONENT": component},
             stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from airflow_package_manager import settings
@@ -10,7 +11,7 @@ from airflow_package_manager.installer.timing import Timing
 
 QUICK = Timing(
     ready_timeout=10.0,
-    soak=0.3,
+    soak=float(os.environ["CRASH_SOAK"]),
     stop_timeout=5.0,
     install_timeout=30.0,
     tick=0.03,

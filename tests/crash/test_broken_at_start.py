@@ -12,7 +12,7 @@ HOSTED = "api-server"
 
 
 def prepared(make_world: MakeWorld, name: str, *, web_drives: bool) -> World:
-    world = make_world(name, web_drives=web_drives)
+    world = make_world(name, web_drives=web_drives, soak=1.5)
     if world.requirements() == "":
         first = world.told("resume", id=world.accepted("add good-plugin")["id"])
         assert first["state"] == "SUCCEEDED", first["problem"]

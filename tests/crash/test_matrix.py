@@ -54,9 +54,9 @@ def change(world: World) -> str:
     return "update good-package==" + ("1.1" if "good-package==1.0" in world.requirements() else "1.0")
 
 
-def world_with_a_package(make_world: MakeWorld, name: str, *, web_drives: bool = False) -> World:
+def world_with_a_package(make_world: MakeWorld, name: str, *, web_drives: bool = False, soak: float = 0.3) -> World:
     """Return a machine that carries a revision already, so there is something to lose."""
-    world = make_world(name, components=TWO, configured=True, web_drives=web_drives)
+    world = make_world(name, components=TWO, configured=True, web_drives=web_drives, soak=soak)
     if world.requirements() == "":
         accepted = world.accepted("add good-package==1.0")
         ended = world.told("resume", id=accepted["id"])
@@ -73,7 +73,7 @@ def ended(world: World, operation_id: str, *, by: str) -> dict[str, Any]:
 
 
 def test_the_matrix_knows_every_effect_and_every_state(make_world: MakeWorld) -> None:
-    world = world_with_a_package(make_world, "driver")
+    world = world_with_a_package(make_world, "back", soak=1.0)
     for moments, wanted in ((FORWARD, change(world)), (BACK, "add breaks-api-server")):
         known = {moment.partition(" ")[2] for moment in (*FORWARD, *moments)}
         effects = world.done(wanted)["effects"]
@@ -102,7 +102,7 @@ def test_the_driver_dies_going_forward(make_world: MakeWorld, number: int, momen
 
 @pytest.mark.parametrize(("number", "moment"), list(enumerate(BACK)), ids=BACK)
 def test_the_driver_dies_going_back(make_world: MakeWorld, number: int, moment: str) -> None:
-    world = world_with_a_package(make_world, "driver")
+    world = world_with_a_package(make_world, "back", soak=1.0)
     before = world.stored()
     planned = world.accepted("add breaks-api-server")
     world.order(moment, MYSELF)
@@ -118,7 +118,7 @@ def test_the_driver_dies_going_back(make_world: MakeWorld, number: int, moment: 
 
 @pytest.mark.parametrize("moment", AS_HOST)
 def test_the_web_server_that_hosts_the_driver_dies(make_world: MakeWorld, moment: str) -> None:
-    world = world_with_a_package(make_world, "host", web_drives=True)
+    world = world_with_a_package(make_world, "host", web_drives=True, soak=0.6)
     going_back = "ROLLING_BACK" in moment
     planned = world.plan("add breaks-scheduler" if going_back else change(world))
     world.order(moment, MYSELF)
