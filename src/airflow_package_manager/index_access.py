@@ -64,9 +64,14 @@ class IndexAccess:
             values["NETRC"] = self.netrc_file
         return values
 
+    @staticmethod
+    def redact_addresses(text: str) -> str:
+        """Return the text without user and password of any address."""
+        return _USERINFO.sub(f"{MASK}@", text)
+
     def redact(self, text: str) -> str:
         """Return the text without user and password of any address, and without any secret known here."""
-        text = _USERINFO.sub(f"{MASK}@", text)
+        text = self.redact_addresses(text)
         secrets = {known.password for known in self.by_host.values()}
         for secret in sorted(secrets | {quote(secret, safe="") for secret in secrets}, key=len, reverse=True):
             if secret:

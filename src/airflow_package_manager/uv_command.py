@@ -64,9 +64,9 @@ class Outcome:
     status: int
     """The exit status; negative when a signal ended it."""
     output: str
-    """Standard output, at most 16 MiB of it."""
+    """Standard output, at most 16 MiB of it, without user and password of any address."""
     messages: str
-    """Standard error, at most 1 MiB of it."""
+    """Standard error, at most 1 MiB of it, without any secret that is known."""
     seconds: float
 
 
@@ -141,7 +141,9 @@ def run(
         finally:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
-    output, messages = (access.redact(bytes(text).decode("utf-8", "replace")) for text in texts)
+    output, messages = (bytes(text).decode("utf-8", "replace") for text in texts)
+    # Output is read by programs: a password that is a word of it, such as "airflow", must not change names in it.
+    output, messages = access.redact_addresses(output), access.redact(messages)
     return Outcome(ended, process.returncode, output, messages, time.monotonic() - started)
 
 

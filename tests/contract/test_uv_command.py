@@ -133,3 +133,11 @@ def _members(group: int) -> list[int]:
             if int(fields[2]) == group and fields[0] != "Z":
                 members.append(int(entry.name))
     return members
+
+
+def test_a_password_that_is_a_word_of_the_output_changes_no_name_in_it(tmp_path: Path, script: Path) -> None:
+    access = IndexAccess(by_host={"packages.example.com": Credentials("airflow", "airflow")})
+    code = "print('apache-airflow-client'); sys.stderr.write('apache-airflow-client')"
+    outcome = uv_command.run(script, [code], directory=tmp_path, timeout=20, access=access)
+    assert outcome.output == "apache-airflow-client\n"
+    assert "airflow" not in outcome.messages

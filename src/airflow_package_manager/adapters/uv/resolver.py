@@ -129,7 +129,7 @@ class UvResolver:
         if outcome.status != 0:
             run.step("asking the index what is wrong")
             raise diagnosis.why(request, outcome.messages, outcome.status, self._index)
-        return _applied(environment.seen, outcome.output)
+        return _applied(environment.seen, outcome.output, self._access.redact)
 
     def _locked(
         self, versions: Mapping[str, str], request: ResolutionRequest, run: Run
@@ -210,12 +210,14 @@ def _moved_shadows(versions: Mapping[str, str], request: ResolutionRequest) -> l
     return moved
 
 
-def _applied(seen: Mapping[str, str], output: str) -> dict[str, str]:
+def _applied(seen: Mapping[str, str], output: str, redact: Callable[[str], str]) -> dict[str, str]:
     versions = dict(seen)
     try:
         changes = [(row["action"], row["name"], row["version"]) for row in json.loads(output)["changes"]]
     except (ValueError, KeyError, TypeError) as error:
-        raise PackageManagerError("uv answered in a form that is not understood.", output=output[:2000]) from error
+        raise PackageManagerError(
+            "uv answered in a form that is not understood.", output=redact(output)[:2000]
+        ) from error
     for action, name, _ in changes:
         if action not in _REMOVING | _ADDING:
             raise PackageManagerError(f"uv speaks of an action {action!r} that is not understood.", project=name)
