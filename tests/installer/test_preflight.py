@@ -189,6 +189,14 @@ def test_markers_and_extras_that_do_not_apply_are_no_requirements(installer: Ins
     assert record.status == preflight_record.PASSED, record
 
 
+def test_requirement_that_nobody_can_read_only_warns(installer: Installer) -> None:
+    file = wheel("old-fashioned", "1.0", requires=["image-package (>dev)"], files={"old_fashioned.py": ""})
+    with PackageIndexServer([file]) as index:
+        record = check(Installer(installer.environment, installer.directory, index.url), file)
+    assert record.status == preflight_record.PASSED, record
+    assert any("old-fashioned requires 'image-package (>dev)'" in warning for warning in record.warnings)
+
+
 @pytest.mark.parametrize("project", ["root-pth", "ships-sitecustomize", "airflow-root-file"])
 def test_gate_speaks_before_any_foreign_code_runs(
     installer: Installer, index: PackageIndexServer, project: str

@@ -99,7 +99,10 @@ class _Examination:
         for name, distribution in sorted(distributions.items()):
             for text in distribution.requires or ():
                 if name in self._changed or any(_mentions(text, other) for other in self._changed):
-                    self._compare(name, parse(text), distributions)
+                    try:
+                        self._compare(name, parse(text), distributions)
+                    except Exception as error:  # noqa: BLE001 - old metadata holds what packaging cannot read
+                        self._warnings.append(f"{name} requires {text!r}, which cannot be judged: {error}"[:500] + ".")
 
     def _compare(self, name: str, wanted: Any, distributions: Mapping[str, Any]) -> None:  # noqa: ANN401 - packaging's
         if wanted.marker is not None and not wanted.marker.evaluate({"extra": ""}):
