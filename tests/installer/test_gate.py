@@ -317,6 +317,12 @@ def test_deep_directories_are_looked_through(world: World) -> None:
         folder = below
     os.symlink("/etc/passwd", "link", dir_fd=folder)
     os.close(folder)
-    found = world.refusal()
+    try:
+        found = world.refusal()
+    finally:  # what comes after us removes directories by recursion
+        while (world.site / "d" / "d").exists():
+            (world.site / "d" / "d").rename(world.site / "next")
+            (world.site / "d").rmdir()
+            (world.site / "next").rename(world.site / "d")
     assert found is not None
     assert "is a link" in found.reason
