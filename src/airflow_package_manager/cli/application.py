@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import logging
 import socket
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,10 +40,13 @@ def opened(*, drive: bool = False) -> Application:
 
     Whoever can call this owns Airflow's database already, so all permissions are held; everything is on record.
     """
-    with warnings.catch_warnings():
+    # Airflow's logging keeps the standard output that it finds at its import; ours is for answers alone.
+    with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")  # what Airflow's own modules deprecate at import is no news for our user
         from airflow_package_manager.plugin.application import build  # noqa: PLC0415  imports Airflow: takes seconds
 
+    if sys.stderr.isatty():  # events are on record; the person at the terminal reads them as sentences
+        logging.getLogger("airflow_package_manager.audit").setLevel(logging.WARNING)
     house = build(drive=drive)
     who = f"{getpass.getuser()}@{socket.gethostname()}"
     principal = Principal(Identity("cli", who, f"cli:{who}"), frozenset(Permission), None)
