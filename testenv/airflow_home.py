@@ -31,7 +31,7 @@ class Airflow:
     """Interpreter of its environment: the image."""
     port: int
     passwords: Mapping[str, str]
-    """User → password; the role has the user's name."""
+    """User → password."""
     environment: dict[str, str]
     process: subprocess.Popen[bytes] | None = None
     """`airflow-package-manager standalone`."""
@@ -151,16 +151,17 @@ def prepare(
     users: tuple[str, ...] = ("admin", "viewer"),
     settings: Mapping[str, str] | None = None,
 ) -> Airflow:
-    """Make an Airflow home: users (role = name), DAG files, a migrated SQLite database; nothing is started.
+    """Make an Airflow home: users, DAG files, a migrated SQLite database; nothing is started.
 
-    `settings` are environment variables, ours or Airflow's.
+    A user is a name that is its role too, or ``name:role``. `settings` are environment variables, ours or Airflow's.
     """
     home.mkdir(parents=True, exist_ok=True)
     (home / "dags").mkdir(exist_ok=True)
     for name, text in dags.items():
         (home / "dags" / name).write_text(text, encoding="utf-8")
     port = free_port()
-    passwords = {user: secrets.token_urlsafe(9) for user in users}
+    roles = {name: role or name for name, _, role in (user.partition(":") for user in users)}
+    passwords = {name: secrets.token_urlsafe(9) for name in roles}
     file = home / "simple_auth_manager_passwords.json.generated"
     file.write_text(json.dumps(passwords), encoding="utf-8")
     file.chmod(0o600)
@@ -171,7 +172,7 @@ def prepare(
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{user}:{user}" for user in users),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{role}" for name, role in roles.items()),
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",

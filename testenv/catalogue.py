@@ -86,6 +86,8 @@ def _good() -> tuple[IndexFile, ...]:
     return (
         *(wheel("good-package", version, summary="A package that works") for version in ("1.0", "1.1", "2.0")),
         wheel("good-with-dependency", "1.0", requires=["good-package>=1.0"]),
+        *(wheel("brings-another", version, requires=["brought-along"]) for version in ("1.0", "1.1")),
+        wheel("brought-along", "1.0"),
         wheel("good-extra", "1.0", extras={"more": ["good-package<2"]}),
         wheel(
             "good-script",

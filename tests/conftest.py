@@ -29,8 +29,12 @@ def package_index() -> Iterator[PackageIndexServer]:
 
 @pytest.fixture(scope="session")
 def airflow(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
-    """A real Airflow whose components are supervised; tests leave no package behind."""
+    """A real Airflow whose components are supervised.
+
+    Tests share it to save time: each adds packages of its own, and leaves nothing broken and no operation active.
+    """
     from testenv import airflow_environment, airflow_home
+    from tests.plugin import machine
 
     home = tmp_path_factory.mktemp("airflow")
     settings = {**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url}
@@ -38,22 +42,11 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, package_index: PackageInde
         home,
         airflow_environment.build(),
         dags={path.name: path.read_text() for path in (Path(__file__).parent / "data" / "dags").glob("*.py")},
-        users=("admin", "op", "user", "viewer"),
+        users=("admin", "admin2:admin", "op", "user", "viewer"),
         settings=settings,
     )
     with airflow_home.running(prepared) as started:
         yield started
     # What is left of a process that outlived its supervisor would hold the home open.
-    left = [path.name for path in Path("/proc").iterdir() if path.name.isdigit() and _home_of(path) == str(home)]
+    left = machine.processes(home)
     assert not left, f"processes were left behind: {left}"
-
-
-def _home_of(process: Path) -> str | None:
-    try:
-        variables = (process / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return None
-    for variable in variables:
-        if variable.startswith(b"AIRFLOW_HOME="):
-            return variable.removeprefix(b"AIRFLOW_HOME=").decode()
-    return None

@@ -1,93 +1,142 @@
-"""The whole main job on a real Airflow, by HTTP API and by command line."""
+"""The whole main job on a real Airflow: by HTTP API, by command line, and by a script."""
 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.plugin import journey
+from tests.plugin import journey, machine
 
 if TYPE_CHECKING:
     from testenv.airflow_home import Airflow
 
 pytestmark = pytest.mark.airflow
 
+EXECUTING_FIRST = ["scheduler", "triggerer", "dag-processor"]
 
-def test_a_dag_runs_after_its_package_was_added_by_the_api(airflow: Airflow) -> None:
-    token = airflow.token("admin")
+
+@dataclass(frozen=True)
+class Added:
+    """What was seen while one admin added the package that a DAG is missing, and another one wanted something else."""
+
+    before: dict[str, int]
+    planned: dict[str, Any]
+    """Before it was applied."""
+    after_plan: dict[str, int]
+    second_meanwhile: tuple[int, Any]
+    done: dict[str, Any]
+    after: dict[str, int]
+    second_later: tuple[int, Any]
+    used_again: tuple[int, Any]
+
+
+@pytest.fixture(scope="module")
+def added(airflow: Airflow) -> Added:
+    token, second = airflow.token("admin"), airflow.token("admin2")
     journey.until(
         lambda: "needs_good_package.py" in journey.import_errors(airflow, token) or None, "the import error", 60
     )
-    before = journey.children(airflow, token)
-
+    before = machine.children(airflow)
+    theirs, their_secret = journey.plan(airflow, second, "add good-extra")
     planned, secret = journey.plan(airflow, token, "add good-with-dependency")
-
-    assert planned["state"] == "PLANNED", planned["problem"]
-    effects = {row["name"]: (row["effect"], row["after"]) for row in planned["plan"]["package_changes"]}
-    assert effects == {"good-with-dependency": ("new", "1.0"), "good-package": ("new", "2.0")}
-    assert planned["plan"]["components"] == ["scheduler", "triggerer", "dag-processor"]
-    assert journey.children(airflow, token) == before, "a plan restarts nothing"
-
+    after_plan = machine.children(airflow)
     status, answer = journey.apply(airflow, token, planned, secret)
     assert status == 202, answer
+    meanwhile = journey.apply(airflow, second, theirs, their_secret)
     done = journey.ended(airflow, token, planned["id"])
+    return Added(
+        before=before,
+        planned=planned,
+        after_plan=after_plan,
+        second_meanwhile=meanwhile,
+        done=done,
+        after=machine.children(airflow),
+        second_later=journey.apply(airflow, second, theirs, their_secret),
+        used_again=journey.apply(airflow, token, planned, secret),
+    )
 
-    assert done["state"] == "SUCCEEDED", done["problem"]
-    after = journey.children(airflow, token)
-    assert {name for name in before if before[name] != after[name]} == {"scheduler", "triggerer", "dag-processor"}
-    kinds = [row["kind"] for row in journey.events(airflow, token, planned["id"])]
-    assert kinds[0] == "plan.requested"
-    assert kinds[-1] == "operation.succeeded"
-    restarted = [
-        row["component"] for row in journey.events(airflow, token, planned["id"]) if "restarting" in row["kind"]
-    ]
-    assert restarted == ["scheduler", "triggerer", "dag-processor"], "one after another, in this order"
 
+def test_the_plan_says_what_will_happen_and_restarts_nothing(added: Added) -> None:
+    assert added.planned["state"] == "PLANNED", added.planned["problem"]
+    plan = added.planned["plan"]
+    effects = {row["name"]: (row["effect"], row["after"]) for row in plan["package_changes"]}
+    assert effects == {"good-with-dependency": ("new", "1.0"), "good-package": ("new", "2.0")}
+    assert plan["components"] == EXECUTING_FIRST
+    assert added.after_plan == added.before
+
+
+def test_components_restart_one_after_another(airflow: Airflow, added: Added) -> None:
+    assert added.done["state"] == "SUCCEEDED", added.done["problem"]
+    assert {name for name, pid in added.before.items() if added.after[name] != pid} == set(EXECUTING_FIRST)
+    events = journey.events(airflow, airflow.token("admin"), added.planned["id"])
+    kinds = [row["kind"] for row in events]
+    assert (kinds[0], kinds[-1]) == ("plan.requested", "operation.succeeded")
+    steps = [(row["component"], row["kind"].rpartition(".")[2]) for row in events if row["component"]]
+    assert steps == [(name, step) for name in EXECUTING_FIRST for step in ("restarting", "current")]
+
+
+def test_the_dag_that_could_not_be_imported_runs(airflow: Airflow, added: Added) -> None:
+    assert added.done["state"] == "SUCCEEDED", added.done["problem"]
+    token = airflow.token("admin")
     journey.until(
         lambda: "needs_good_package.py" not in journey.import_errors(airflow, token) or None, "no import error", 60
     )
     run = journey.run_dag(airflow, token, "needs_good_package")
     assert journey.finished(airflow, token, "needs_good_package", run) == "success"
 
-    used_again, answer = journey.apply(airflow, token, planned, secret)
-    assert (used_again, answer["code"]) == (409, "token-used")
+
+def test_a_token_works_once(added: Added) -> None:
+    status, answer = added.used_again
+    assert (status, answer["code"]) == (409, "token-used")
 
 
-def test_the_same_by_command_line(airflow: Airflow) -> None:
-    listed = airflow.run(*airflow.command("list", "--output", "json"))
-    assert listed.returncode == 0, listed.stderr
-    rows = {row["name"]: row for row in json.loads(listed.stdout)["packages"]}
-    assert rows["good-with-dependency"]["locked"] == "1.0"
-
-    updated = airflow.run(*airflow.command("update", "--yes", "good-with-dependency==1.0"), timeout=300)
-    assert updated.returncode == 0, updated.stdout + updated.stderr
-
-    removed = airflow.run(*airflow.command("remove", "--yes", "good-with-dependency"), timeout=300)
-    assert removed.returncode == 0, removed.stdout + removed.stderr
-    assert "- good-package 2.0" in removed.stdout, "the orphan goes with it"
-
-    history = airflow.run(*airflow.command("history", "--output", "json"))
-    revision = next(row["revision"] for row in json.loads(history.stdout)["operations"] if row["state"] == "SUCCEEDED")
-    restored = airflow.run(*airflow.command("restore", "--yes", str(revision - 1)), timeout=300)
-    assert restored.returncode == 0, restored.stdout + restored.stderr
-    again = airflow.run(*airflow.command("list", "--output", "json"))
-    rows = {row["name"]: row for row in json.loads(again.stdout)["packages"]}
-    assert rows["good-package"]["locked"] == "2.0"
+def test_a_second_admin_is_told_who_is_applying_what_and_later_what_changed(added: Added) -> None:
+    status, meanwhile = added.second_meanwhile
+    assert (status, meanwhile["code"]) == (409, "operation-in-progress")
+    assert meanwhile["operation"] == added.planned["id"]
+    assert "good-with-dependency" in meanwhile["detail"]
+    status, later = added.second_later
+    assert (status, later["code"]) == (409, "stale-plan")
+    assert "+good-with-dependency" in later["difference"]
 
 
-def test_a_plan_and_its_token_pass_through_a_script(airflow: Airflow) -> None:
-    planned = airflow.run(*airflow.command("plan", "--add", "good-extra", "--output", "json"))
-    assert planned.returncode == 0, planned.stdout + planned.stderr
-    created = json.loads(planned.stdout)
-    digest = created["operation"]["plan"]["digest"]
+def test_a_script_hands_the_token_over_by_standard_input(airflow: Airflow) -> None:
+    planned = journey.command(
+        airflow, "plan", "--add", "brings-another==1.0", "--output", "json", components="triggerer"
+    )
+    created = journey.answered(planned)
+    identifier, digest = created["operation"]["id"], created["operation"]["plan"]["digest"]
+    assert created["operation"]["plan"]["components"] == ["triggerer"]
 
-    wrong = airflow.run(*airflow.command("apply", created["operation"]["id"], "--digest", digest), text="wrong\n")
+    wrong = journey.command(airflow, "apply", identifier, "--digest", digest, text="wrong\n")
     assert wrong.returncode == 6
     assert "Invalid or expired token" in wrong.stderr
 
-    applied = airflow.run(
-        *airflow.command("apply", created["operation"]["id"], "--digest", digest), text=created["token"], timeout=300
-    )
+    applied = journey.command(airflow, "apply", identifier, "--digest", digest, text=created["token"])
     assert applied.returncode == 0, applied.stdout + applied.stderr
+    assert _locked(airflow).items() >= {"brings-another": "1.0", "brought-along": "1.0"}.items()
+
+
+def test_update_remove_with_the_orphan_and_restore_by_command_line(airflow: Airflow) -> None:
+    updated = journey.command(airflow, "update", "--yes", "brings-another==1.1", components="triggerer")
+    assert updated.returncode == 0, updated.stdout + updated.stderr
+    assert _locked(airflow)["brings-another"] == "1.1"
+
+    removed = journey.command(airflow, "remove", "--yes", "brings-another", components="triggerer")
+    assert removed.returncode == 0, removed.stdout + removed.stderr
+    assert "- brought-along 1.0" in removed.stdout, "the orphan goes with it"
+    assert "brought-along" not in _locked(airflow)
+
+    history = journey.answered(journey.command(airflow, "history", "--output", "json"))["operations"]
+    [update] = [row for row in history if row["summary"].startswith("update brings-another")]
+    restored = journey.command(airflow, "restore", "--yes", str(update["revision"]), components="triggerer")
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+    assert _locked(airflow).items() >= {"brings-another": "1.1", "brought-along": "1.0"}.items()
+
+
+def _locked(airflow: Airflow) -> dict[str, str]:
+    rows = json.loads(journey.command(airflow, "list", "--output", "json").stdout)["packages"]
+    return {row["name"]: row["locked"] for row in rows if row["locked"]}
