@@ -99,6 +99,23 @@ def test_a_wheel_says_what_it_needs_and_what_it_brings(index: Index) -> None:
     assert brings.entry_points == ("airflow.plugins",)
 
 
+def test_a_wheel_says_what_python_would_run_at_every_start(index: Index) -> None:
+    (found,) = index.wheels("root-pth", "1.0")
+    said = index.metadata("root-pth", "1.0", [found.sha256])
+    assert said is not None
+    assert said.at_start == ("root_pth.pth",)
+
+
+def test_start_files_are_found_behind_the_data_scheme_and_nowhere_else(tmp_path: Path) -> None:
+    names = ("x-1.0.data/purelib/x.pth", "x-1.0.data/data/sitecustomize/__init__.py", "x/inner.pth", "usercustomize.py")
+    odd = wheel("start-files", "1.0", files=dict.fromkeys(names, ""))
+    with PackageIndexServer([odd]) as one:
+        index = _simple(one, tmp_path)
+        said = index.metadata("start-files", "1.0", [odd.sha256])
+    assert said is not None
+    assert said.at_start == ("sitecustomize/__init__.py", "usercustomize.py", "x.pth")
+
+
 def test_a_wheel_of_another_hash_is_unknown(index: Index) -> None:
     assert index.metadata("good-package", "1.0", ["0" * 64]) is None
     assert index.metadata("no-such-project", "1.0", ["0" * 64]) is None

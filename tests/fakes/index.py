@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Collection, Iterable
 
 from packaging.tags import sys_tags
@@ -48,7 +50,9 @@ class FakeIndex:
         lines = file.metadata.splitlines()
         requires = tuple(line.removeprefix("Requires-Dist: ") for line in lines if line.startswith("Requires-Dist: "))
         summary = next((line.removeprefix("Summary: ") for line in lines if line.startswith("Summary: ")), "")
-        return WheelMetadata(file.metadata, requires, tuple(sorted(file.entry_points)), summary)
+        with zipfile.ZipFile(io.BytesIO(file.content)) as archive:
+            at_start = tuple(sorted(name for name in archive.namelist() if "/" not in name and name.endswith(".pth")))
+        return WheelMetadata(file.metadata, requires, tuple(sorted(file.entry_points)), summary, at_start)
 
     def _release(self, name: str, version: Version, files: list[IndexFile]) -> Release:
         own = [file for file in files if Version(file.version) == version]

@@ -212,16 +212,24 @@ def test_acknowledgements_are_neither_missing_nor_superfluous() -> None:
 def test_what_a_person_should_know_is_told() -> None:
     text = "a\n-e .\n--index-url https://u:p@packages.example.com\n"
     known = {
-        "a": ResolvedDistribution("a", "1.0rc1", (), (), yanked="broken"),
+        "a": ResolvedDistribution("a", "1.0rc1", (), (), yanked="broken", at_start=("a.pth",)),
         "b": ResolvedDistribution("b", "1", None, None),
     }
     asked = dataclasses.replace(
         inputs(text, text + "b\n", old={}, new={"a": "1.0rc1", "b": "1"}, known=known), running_tasks=2
     )
     plan = make_plan(asked)
-    assert codes(plan) == ["yanked", "pre-release", "metadata-unknown", "own-lines-kept", "running-tasks"]
+    assert codes(plan) == [
+        "yanked",
+        "pre-release",
+        "runs-at-start",
+        "metadata-unknown",
+        "own-lines-kept",
+        "running-tasks",
+    ]
     messages = " ".join(warning.message for warning in plan.warnings)
     assert "broken" in messages
+    assert "a 1.0rc1 brings a.pth" in messages
     assert "Line 2, 3" in messages
     assert "2 tasks run" in messages
 

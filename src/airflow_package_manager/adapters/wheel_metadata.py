@@ -6,6 +6,7 @@ import configparser
 import hashlib
 import json
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -19,7 +20,10 @@ from airflow_package_manager.domain.resolution import WheelMetadata
 _MAXIMUM_WHOLE = 512 * 1024 * 1024
 """Bytes of a wheel from an index that knows no ranges."""
 _MAXIMUM_MEMBER = 4 * 1024 * 1024
-_FIELDS = ("headers", "requires", "entry_points", "summary")
+_FIELDS = ("headers", "requires", "entry_points", "summary", "at_start")
+
+_IN_ROOT = re.compile(r"\A[^/]+\.data/(?:purelib|platlib|data)/")
+_AT_START = re.compile(r"[^/]*\.pth|(?:site|user)customize(?:[./].*)?", re.IGNORECASE)
 
 
 class WheelReader:
@@ -34,10 +38,16 @@ class WheelReader:
         """Return what is known already of the wheel with this hash."""
         try:
             values = json.loads((self._directory / f"{sha256}.json").read_text(encoding="utf-8"))
-            headers, requires, entry_points, summary = (values[field] for field in _FIELDS)
+            headers, requires, entry_points, summary, at_start = (values[field] for field in _FIELDS)
         except (OSError, ValueError, KeyError, TypeError):
             return None  # not kept, or torn: it is read again
-        return WheelMetadata(str(headers), tuple(map(str, requires)), tuple(map(str, entry_points)), str(summary))
+        return WheelMetadata(
+            str(headers),
+            tuple(map(str, requires)),
+            tuple(map(str, entry_points)),
+            str(summary),
+            tuple(map(str, at_start)),
+        )
 
     def read(self, url: str, sha256: str) -> WheelMetadata:
         """Return what the wheel at `url` says; raises `IndexRefused`, `IndexUnavailable`, `ValueError`."""
@@ -81,9 +91,17 @@ def _read(remote: RemoteFile) -> WheelMetadata:
         text = _member(archive, f"{root}/METADATA")
         entry_points = f"{root}/entry_points.txt"
         groups = _groups(_member(archive, entry_points)) if entry_points in archive.namelist() else ()
+        at_start = _at_start(archive.namelist())
     headers = text.replace("\r\n", "\n").partition("\n\n")[0] + "\n"
     message = HeaderParser().parsestr(headers)
-    return WheelMetadata(headers, tuple(message.get_all("Requires-Dist", ())), groups, message.get("Summary", ""))
+    requires = tuple(message.get_all("Requires-Dist", ()))
+    return WheelMetadata(headers, requires, groups, message.get("Summary", ""), at_start)
+
+
+def _at_start(names: list[str]) -> tuple[str, ...]:
+    """Return what the installer's gate refuses at the root of a site, which some parts of `*.data` reach too."""
+    paths = (_IN_ROOT.sub("", name, count=1) for name in names)
+    return tuple(sorted({path for path in paths if _AT_START.fullmatch(path)}))
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> str:

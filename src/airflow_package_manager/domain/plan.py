@@ -105,7 +105,7 @@ class PlanWarning:
 
     code: str
     """yanked, pre-release, downgrade, edited-by-hand, image-unknown, running-tasks, one-replica, metadata-unknown,
-    own-lines-kept, api-server-not-restarted, restored-resolved-anew …"""
+    runs-at-start, own-lines-kept, api-server-not-restarted, restored-resolved-anew …"""
     message: str
 
 

@@ -42,6 +42,12 @@ def _of_packages(
             yield PlanWarning("yanked", f"{change.name} {known.version} was withdrawn by its authors{reason}.")
         if known is not None and Version(known.version).is_prerelease:
             yield PlanWarning("pre-release", f"{change.name} {known.version} is a pre-release.")
+        if known is not None and known.at_start:
+            yield PlanWarning(
+                "runs-at-start",
+                f"{change.name} {known.version} brings {', '.join(known.at_start[:3])}, which Python would run at every"
+                " start; the check before the rollout will refuse it. It can only be part of the image.",
+            )
         if change.effect is Effect.DOWNGRADED:
             yield PlanWarning("downgrade", f"{change.name} goes back from {change.before} to {change.after}.")
         if known is not None and (known.requires is None or known.entry_points is None):

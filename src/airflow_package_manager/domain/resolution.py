@@ -81,6 +81,8 @@ class ResolvedDistribution:
     size: int | None = None
     """Bytes of the wheel for this platform, where the index says."""
     summary: str = ""
+    at_start: tuple[str, ...] = ()
+    """Files that Python would run at every start; the installer refuses them."""
 
 
 @dataclass(frozen=True)
@@ -162,3 +164,5 @@ class WheelMetadata:
     entry_points: tuple[str, ...]
     """Entry-point groups, sorted."""
     summary: str
+    at_start: tuple[str, ...] = ()
+    """Files that Python would run at every start (`x.pth`, `sitecustomize.py`), sorted; no site may hold them."""

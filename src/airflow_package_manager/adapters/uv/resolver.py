@@ -181,6 +181,7 @@ class UvResolver:
                 yanked=wheel.yanked if wheel else None,
                 size=wheel.size if wheel else None,
                 summary=known.summary if known else "",
+                at_start=known.at_start if known else (),
             )
 
         return {found.name: found for found in run.each(locked, describe)}
