@@ -141,6 +141,19 @@ def test_lock_of_a_protected_name_is_final(installer: Installer, name: str) -> N
     assert name in answer["cause"]
 
 
+def test_lock_in_flight_of_a_package_that_the_setting_protects_is_final(
+    installer: Installer, index: PackageIndexServer
+) -> None:
+    environ = {"AIRFLOW__PACKAGE_MANAGER__PROTECTED_PACKAGES": "Good_Package"}
+    lock = installer.stage(installer.environment.lock(offered(index, "good-package")), 1)
+    status, answer = installer.run("--revision", "1", environ=environ)
+    assert (status, answer["code"]) == (1, "lock-invalid")
+    assert "good-package, which the setting protected_packages" in answer["cause"]
+    assert not installer.site(lock).exists()
+    installer.directory.write_current(1)
+    assert installer.run("--revision", "1", environ=environ)[0] == 0
+
+
 def test_hash_mismatch_is_final_and_leaves_nothing(installer: Installer, index: PackageIndexServer) -> None:
     lock = installer.environment.lock(offered(index, CHANGING))
     status, answer = installer.install(lock)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,6 +122,8 @@ def _install(
         # Imported here: these modules cost more time than all of the above, and mostly nobody needs them.
         from airflow_package_manager.installer import site_making  # noqa: PLC0415
 
+        if in_flight:  # what runs already keeps running, whatever is protected since then
+            _require_not_named(lock, settings().protected_packages)
         made = site_making.make(directory, lock, digest, image, fingerprint, settings=settings, timeout=timeout)
         outcome = report.INSTALLED if made else report.PRESENT
     if changed:
@@ -136,6 +138,17 @@ def _require_unprotected(lock: Lock, image: Mapping[str, ImageDistribution]) -> 
         if pin.name in _ALWAYS_PROTECTED or (pin.name.startswith("apache-airflow") and pin.name in image):
             raise InstallFailure(
                 "lock-invalid", f"The lock would replace {pin.name}, which belongs to Airflow or to this plugin."
+            )
+
+
+def _require_not_named(lock: Lock, protected: Iterable[str]) -> None:
+    names = {locks.normalised(name) for name in protected}
+    for pin in lock.pins:
+        if pin.name in names:
+            raise InstallFailure(
+                "lock-invalid",
+                f"The lock would bring {pin.name}, which the setting protected_packages of this"
+                " component names; plan again where that setting is the same.",
             )
 
 
