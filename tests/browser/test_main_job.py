@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Page, expect
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
 from testenv import airflow_environment, airflow_home, demo
 from testenv.airflow_home import Airflow
@@ -19,6 +19,8 @@ from tests.plugin import journey
 
 pytestmark = [pytest.mark.browser, pytest.mark.airflow, pytest.mark.real_index]
 
+PATIENCE = 60_000
+"""Milliseconds for one answer of a busy machine."""
 ROLLOUT = 240_000
 """Milliseconds in which three components restart one after another, also on a busy machine."""
 
@@ -30,7 +32,7 @@ def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
         tmp_path_factory.mktemp("demo"),
         airflow_environment.build(),
         dags={"table_demo.py": demo.DAG},
-        settings={"AIRFLOW__PACKAGE_MANAGER__SOAK": "3"},
+        settings={"AIRFLOW__PACKAGE_MANAGER__SOAK": "3", "AIRFLOW__PACKAGE_MANAGER__STOP_TIMEOUT": "20"},
     )
     with airflow_home.running(prepared) as started:
         yield started
@@ -50,7 +52,7 @@ def admin(demonstrated: Airflow, chromium: Browser) -> Iterator[Page]:
 def test_the_admin_finds_the_page_in_airflows_menu(admin: Page) -> None:
     admin.get_by_role("button", name="Admin").click()
     admin.get_by_role("menuitem", name="Package Manager").click()
-    expect(_frame(admin).get_by_role("heading", name="Installed Packages")).to_be_visible()
+    _see(_frame(admin).get_by_role("heading", name="Installed Packages"))
     _picture(admin, "1-empty")
 
 
@@ -62,22 +64,22 @@ def test_a_dag_that_could_not_be_imported_runs_after_its_package_was_added(admin
     frame = _frame(admin)
     frame.get_by_role("button", name="Add New Package").first.click()
     frame.get_by_label("Package", exact=True).fill("prettytable")
-    expect(frame.get_by_role("radio").nth(1)).to_be_visible()
+    _see(frame.get_by_role("radio").nth(1))
     _picture(admin, "2-add")
     frame.get_by_role("button", name="Add to change set").click()
     frame.get_by_role("button", name="Review plan").click()
 
     apply = frame.get_by_role("button", name="Apply and restart")
-    expect(apply).to_be_visible()
+    _see(apply)
     for name in ("prettytable", "wcwidth"):
-        expect(frame.get_by_text(name, exact=True).first).to_be_visible()
+        _see(frame.get_by_text(name, exact=True).first)
     _picture(admin, "3-plan")
     apply.click()
 
-    expect(frame.get_by_text(re.compile("waiting for", re.IGNORECASE)).first).to_be_visible(timeout=ROLLOUT)
+    _see(frame.get_by_text(re.compile("waiting for", re.IGNORECASE)).first, ROLLOUT)
     _picture(admin, "4-progress")
     admin.reload()
-    expect(frame.get_by_text("Every component runs the new packages")).to_be_visible(timeout=ROLLOUT)
+    _see(frame.get_by_text("Every component runs the new packages"), ROLLOUT)
     _picture(admin, "5-done")
 
     journey.until(
@@ -90,12 +92,12 @@ def test_a_dag_that_could_not_be_imported_runs_after_its_package_was_added(admin
 def test_a_package_is_updated_by_its_dialog(admin: Page) -> None:
     frame = _packages(admin)
     frame.get_by_role("button", name="Update prettytable").click()
-    expect(frame.get_by_role("dialog").get_by_text("Installed now:")).to_be_visible()
+    _see(frame.get_by_role("dialog").get_by_text("Installed now:"))
     frame.get_by_role("radio", name="3.16.0").check()
     frame.get_by_role("button", name="Add to change set").click()
     _planned_and_applied(frame)
     row = _packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0")
-    expect(row).to_be_visible()
+    _see(row)
 
 
 def test_a_package_is_removed_with_what_it_brought(admin: Page, demonstrated: Airflow) -> None:
@@ -103,11 +105,11 @@ def test_a_package_is_removed_with_what_it_brought(admin: Page, demonstrated: Ai
     frame = _packages(admin)
     frame.get_by_role("button", name="Remove prettytable").click()
     dialog = frame.get_by_role("dialog")
-    expect(dialog.get_by_text("wcwidth")).to_be_visible()
+    _see(dialog.get_by_text("wcwidth"))
     _picture(admin, "6-remove")
     dialog.get_by_role("button", name="Remove", exact=True).click()
     _planned_and_applied(frame)
-    expect(_packages(admin).get_by_text("wcwidth")).to_have_count(0)
+    expect(_packages(admin).get_by_text("wcwidth")).to_have_count(0, timeout=PATIENCE)
 
 
 def test_an_earlier_revision_is_restored(admin: Page) -> None:
@@ -117,7 +119,7 @@ def test_an_earlier_revision_is_restored(admin: Page) -> None:
     frame.get_by_role("button", name="Restore to revision 2").click()
     frame.get_by_role("button", name="Make the plan").click()
     _applied(frame)
-    expect(_packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0")).to_be_visible()
+    _see(_packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0"))
 
 
 def test_a_viewer_gets_a_page_that_says_so(demonstrated: Airflow, chromium: Browser) -> None:
@@ -125,7 +127,7 @@ def test_a_viewer_gets_a_page_that_says_so(demonstrated: Airflow, chromium: Brow
     page = context.new_page()
     _log_in(page, demonstrated, "viewer")
     page.goto("/plugin/package-manager")
-    expect(_frame(page).get_by_text("You may not do this")).to_be_visible()
+    _see(_frame(page).get_by_text("You may not do this"))
     _picture(page, "8-viewer")
     context.close()
 
@@ -138,6 +140,10 @@ def _log_in(page: Page, airflow: Airflow, user: str) -> None:
     page.get_by_role("button", name="Admin").wait_for()
 
 
+def _see(locator: Locator, milliseconds: float = PATIENCE) -> None:
+    expect(locator).to_be_visible(timeout=milliseconds)
+
+
 def _frame(page: Page) -> FrameLocator:
     return page.frame_locator("iframe")
 
@@ -145,7 +151,7 @@ def _frame(page: Page) -> FrameLocator:
 def _packages(page: Page) -> FrameLocator:
     page.goto("/plugin/package-manager")
     frame = _frame(page)
-    expect(frame.get_by_role("heading", name="Installed Packages")).to_be_visible()
+    _see(frame.get_by_role("heading", name="Installed Packages"))
     return frame
 
 
@@ -156,7 +162,7 @@ def _planned_and_applied(frame: FrameLocator) -> None:
 
 def _applied(frame: FrameLocator) -> None:
     frame.get_by_role("button", name="Apply and restart").click()
-    expect(frame.get_by_text("Every component runs the new packages")).to_be_visible(timeout=ROLLOUT)
+    _see(frame.get_by_text("Every component runs the new packages"), ROLLOUT)
 
 
 def _picture(page: Page, name: str) -> None:
