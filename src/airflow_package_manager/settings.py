@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_package_manager.errors import InvalidSetting
+from airflow_package_manager.redaction import without_credentials
 
 SECTION = "package_manager"
 ENVIRONMENT_PREFIX = "AIRFLOW__PACKAGE_MANAGER__"
@@ -278,11 +279,6 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     if not settings.directory:
         settings = dataclasses.replace(settings, directory=str(airflow_home(environ).absolute() / "package_manager"))
     return settings
-
-
-def without_credentials(raw: str) -> str:
-    """Return the text with user and password of every address in it masked."""
-    return re.sub(r"(?<=://)[^\s@/:]*(?::\S*)?@", "****@", raw)
 
 
 def _config_section(path: Path) -> dict[str, str]:

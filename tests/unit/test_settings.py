@@ -9,6 +9,7 @@ import pytest
 
 from airflow_package_manager import settings
 from airflow_package_manager.errors import InvalidSetting
+from airflow_package_manager.redaction import without_credentials
 from airflow_package_manager.settings import COMPONENTS, SETTINGS, Settings
 
 PREFIX = settings.ENVIRONMENT_PREFIX
@@ -174,7 +175,7 @@ def test_a_file_of_another_encoding_is_named(home: dict[str, str]) -> None:
     ],
 )
 def test_credentials_are_masked_wherever_a_value_is_shown(raw: str, shown: str) -> None:
-    assert settings.without_credentials(raw) == shown
+    assert without_credentials(raw) == shown
 
 
 def test_airflow_home_is_airflows_own_rule(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 
 from airflow_package_manager import settings
 from airflow_package_manager.cli.exit_status import OK
+from airflow_package_manager.redaction import without_credentials
 from airflow_package_manager.refusals import Malformed
 
 
@@ -17,13 +18,12 @@ def show_config(arguments: argparse.Namespace) -> int:
     settings.load()
     if arguments.output == "json":
         rows = [
-            {"name": value.name, "value": settings.without_credentials(value.raw), "source": value.source}
-            for value in values
+            {"name": value.name, "value": without_credentials(value.raw), "source": value.source} for value in values
         ]
         sys.stdout.write(json.dumps(rows, indent=2) + "\n")
     else:
         for value in values:
-            sys.stdout.write(f"{value.name} = {settings.without_credentials(value.raw)}  ({value.source})\n")
+            sys.stdout.write(f"{value.name} = {without_credentials(value.raw)}  ({value.source})\n")
     return OK
 
 

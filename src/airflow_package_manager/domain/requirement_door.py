@@ -12,6 +12,7 @@ from packaging.requirements import InvalidRequirement as NotPep508
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
+from airflow_package_manager.redaction import without_credentials
 from airflow_package_manager.refusals import InvalidRequirement, PolicyViolation
 
 MAXIMUM_CHARACTERS = 1_000
@@ -24,8 +25,6 @@ _ARCHIVE = re.compile(
 _ADDRESS = re.compile(r"\A(?:[A-Za-z][A-Za-z0-9+.-]*:|[./~\\])|[/\\]", re.ASCII)
 _NAMED_ADDRESS = re.compile(r"\A([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*@", re.ASCII)
 _OPTION = re.compile(r"(?:\A|\s)-")
-_USER_OF_ADDRESS = re.compile(r"(?<=://)[^\s@/:]*(?::\S*)?@")
-_SECRET_OF_QUERY = re.compile(r"([?&][^=&\s]*(?:token|password|secret|key|auth)[^=&\s]*=)[^&\s#]+", re.IGNORECASE)
 DIRECT_REFERENCE_WAY_OUT = (
     "Publish a wheel on a package index (setting extra_index_urls) and ask for it by name and version."
 )
@@ -166,11 +165,6 @@ def shown(text: str, *, quoted: bool = True) -> str:
     short = masked if len(masked) <= _MAXIMUM_SHOWN else masked[: _MAXIMUM_SHOWN - 1] + "…"
     escaped = ascii(short)
     return escaped if quoted else escaped[1:-1]
-
-
-def without_credentials(text: str) -> str:
-    """Return the text with user, password and tokens of every address in it masked."""
-    return _SECRET_OF_QUERY.sub(r"\1****", _USER_OF_ADDRESS.sub("****@", text))
 
 
 def _depth(text: str) -> int:

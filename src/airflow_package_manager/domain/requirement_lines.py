@@ -18,8 +18,8 @@ from airflow_package_manager.domain.requirement_door import (
     read_requirement,
     shown,
     strange_character,
-    without_credentials,
 )
+from airflow_package_manager.redaction import without_credentials
 
 _COMMENT = re.compile(r"(^|\s+)#.*$")
 _LINE_END = re.compile(r"(?:\r\n|\n|\r|[\v\f\x1c-\x1e\x85\u2028\u2029])\Z")

@@ -39,6 +39,7 @@ from airflow_package_manager.installer import preflight_record
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.install import install
 from airflow_package_manager.installer.preflight_record import PreflightRecord
+from airflow_package_manager.redaction import without_credentials
 
 NONCE_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_PREFLIGHT"
 """Marks the child and all that it starts, so that what escapes its session is found and killed."""
@@ -112,7 +113,7 @@ def _run_child(site: Path, changed: Sequence[str], directs: Sequence[str], timeo
             status: int | None = process.wait(timeout)
         except subprocess.TimeoutExpired:
             status = None
-    return _verdict(work, nonce, status, timeout, settings.without_credentials(tail.text()))
+    return _verdict(work, nonce, status, timeout, without_credentials(tail.text()))
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
