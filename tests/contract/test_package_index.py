@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from airflow_package_manager.adapters import index_page
 from airflow_package_manager.adapters.index import SimpleIndex
 from airflow_package_manager.errors import IndexRefused, IndexUnavailable
 from airflow_package_manager.index_access import Credentials, IndexAccess
@@ -208,3 +210,9 @@ def test_the_default_index_is_asked_for_once_when_none_is_configured(
 def test_a_slow_index_is_unavailable(server: PackageIndexServer, tmp_path: Path) -> None:
     with pytest.raises(IndexUnavailable, match="timed out"):
         _simple(server, tmp_path, timeout=0.3).project("slow-answer")
+
+
+@pytest.mark.parametrize("address", ["https://packages.example.com:99999/a-1.whl", "https://[packages/a-1.whl"])
+def test_a_file_at_an_impossible_address_is_left_out(address: str) -> None:
+    page = json.dumps({"files": [{"filename": "a-1-py3-none-any.whl", "url": address}]}).encode()
+    assert index_page.parse(page, index_page.JSON_TYPE, "https://packages.example.com/simple/a/") == ()

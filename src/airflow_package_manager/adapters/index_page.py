@@ -107,6 +107,7 @@ def _file(row: Mapping[str, Any], page: str) -> ListedFile | None:
     try:
         version, tags = _named(filename)
         url = urljoin(page, address)
+        _ = urlsplit(url).port  # reading it is what refuses a port that is none
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion, ValueError):
         return None
     hashes = row.get("hashes")
