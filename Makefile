@@ -31,7 +31,7 @@ lint: $(READY) $(VENV)/.node ## Format, lint, types, import contracts, the page'
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	npx --no-install tsc --project jsconfig.json
+	npx --no-install tsc --project tsconfig.json
 
 format: $(READY) ## Format and fix what can be fixed by itself
 	$(BIN)/ruff format .

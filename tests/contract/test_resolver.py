@@ -420,7 +420,7 @@ def test_credentials_stay_out_of_sight(server: PackageIndexServer, tmp_path: Pat
 
 @pytest.fixture(scope="module")
 def airflow_image() -> tuple[Image, frozenset[str]]:
-    found = InterpreterDistributions().image()
+    found = InterpreterDistributions(Path()).image()
     return found, frozenset(name for name in found.distributions if name.startswith("apache-airflow")) | {"uv"}
 
 

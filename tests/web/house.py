@@ -52,7 +52,7 @@ class StillImage:
             markers={},
         )
 
-    def site(self) -> Mapping[str, str]:
+    def site(self, _digest: str) -> Mapping[str, InstalledDistribution]:
         return {}
 
 
