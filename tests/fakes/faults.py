@@ -25,6 +25,8 @@ class Faults:
         self._hooks: defaultdict[str, deque[Callable[[], object]]] = defaultdict(deque)
         self.effects: list[str] = []
         """Every effect that happened, in order, for example ``store.write``."""
+        self.suffered = 0
+        """Errors raised and hands that acted meanwhile, so far; a test may set it back."""
 
     def fail(self, effect: str, error: BaseException, *, times: int = 1) -> None:
         """Raise in place of the next `times` such effects."""
@@ -61,6 +63,7 @@ class Faults:
         with self._guard:
             hook = self._hooks[effect].popleft() if self._hooks[effect] else None
             error = self._before[effect].popleft() if self._before[effect] else None
+            self.suffered += (hook is not None) + (error is not None)
         if hook is not None:
             hook()
         if error is not None:
@@ -69,6 +72,7 @@ class Faults:
         with self._guard:
             self.effects.append(effect)
             error = self._after[effect].popleft() if self._after[effect] else None
+            self.suffered += error is not None
         if deadly:
             self._boundary()
         if error is not None:

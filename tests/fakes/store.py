@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from types import MappingProxyType
 
 from airflow_package_manager.domain.plan import StoreSnapshot
@@ -23,6 +24,8 @@ class MemoryStore:
 
     def __init__(self, text: str = "", *, faults: Faults | None = None) -> None:
         self.faults = faults or Faults()
+        self.watchers: list[Callable[[StoreSnapshot, StoreSnapshot], object]] = []
+        """Each hears of every write through the port: before, after."""
         self._guard = threading.RLock()
         self._text = text
         self._locks: dict[int, str] = {}
@@ -63,6 +66,7 @@ class MemoryStore:
         with self._guard:
             if expected_version != str(self._version):
                 raise StoreConflict("The store was written by somebody else.")
+            before = self.peek()
             locks = {number: text for number, text in self._locks.items() if number not in changes.delete_locks}
             locks.update(changes.put_locks)
             text = self._text if changes.text is None else changes.text
@@ -73,4 +77,7 @@ class MemoryStore:
             if changes.current is not None:
                 self._current = changes.current
             self._version += 1
-            return self.peek()
+            after = self.peek()
+            for watcher in self.watchers:
+                watcher(before, after)
+            return after

@@ -72,6 +72,8 @@ class _Component:
     behaviour: Behaviour = Behaviour.READY
     restarted_at: float = 0.0
     restarts: int = 0
+    by_hand: bool = False
+    """Its stamp was set by another hand."""
     image: str | None = IMAGE
 
     def is_good_on(self, digest: str | None) -> None:
@@ -108,6 +110,8 @@ class FakeTarget:
         self.preflight_directs: tuple[str, ...] = ()
         self.tested: set[str] = set()
         """Digests of locks whose check passed."""
+        self.watchers: list[Callable[[str, int | None, int | None], object]] = []
+        """Each hears of every restart and restore that changes a stamp: component, before, after."""
         self._snapshot = snapshot
         self._clock = clock
         self._named = tuple(named)
@@ -125,7 +129,7 @@ class FakeTarget:
         """Another hand stamps the component; it is ready at once when the lock is there."""
         with self._guard:
             found = self._components[component]
-            found.stamp, found.version = revision, found.version + 1
+            found.stamp, found.version, found.by_hand = revision, found.version + 1, True
             found.wanted = wanted = self._look_up(revision)
             if wanted != MISSING:
                 found.digest = wanted
@@ -141,6 +145,15 @@ class FakeTarget:
         with self._guard:
             found = self._components[component]
             return found.stamp, found.digest, found.restarts
+
+    def was_stamped_by_hand(self, component: str) -> bool:
+        """Tell whether the last one to stamp the component was another hand."""
+        with self._guard:
+            return self._components[component].by_hand
+
+    def look(self, component: str, wanted: str | None) -> ComponentStatus:
+        """Observe without any scripted fault."""
+        return self._observe(component, wanted)
 
     # --- the port ----------------------------------------------------------------------------------------------
 
@@ -209,7 +222,9 @@ class FakeTarget:
                 raise StampConflict(f"{component} was stamped by somebody else.", component=component)
             if revision == found.stamp:
                 return
-            found.stamp, found.version = revision, found.version + 1
+            for watcher in self.watchers:
+                watcher(component, found.stamp, revision)
+            found.stamp, found.version, found.by_hand = revision, found.version + 1, False
             found.wanted = wanted = self._look_up(revision)
             if wanted == found.digest:
                 return

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -16,7 +16,6 @@ from airflow_package_manager.domain.access import Principal
 from airflow_package_manager.domain.lock import parse
 from airflow_package_manager.domain.operation import ACTIVE, TERMINAL, Operation, State
 from airflow_package_manager.domain.plan import ChangeSet
-from airflow_package_manager.domain.rollout import Status
 from airflow_package_manager.driver import Driver
 from airflow_package_manager.errors import (
     ClusterUnavailable,
@@ -30,6 +29,7 @@ from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
 from tests.fakes.application import ADMIN, OTHER, Application, add, remove, update
 from tests.fakes.faults import Killed
 from tests.fakes.target import Behaviour, Preflight
+from tests.unit.witness import Witness
 
 EXAMPLES = int(os.environ.get("STATE_MACHINE_EXAMPLES", "200"))
 COMPONENTS = ("scheduler", "triggerer", "dag-processor", "api-server")
@@ -73,12 +73,9 @@ class Life(RuleBasedStateMachine):
     def begin(self, text: str) -> None:
         self.app = Application(text, components=COMPONENTS)
         self.faults = self.app.faults
-        self.texts = {text}
-        """Written by people."""
+        self.witness = Witness(self.app)
         self.drivers = [self.driver("host:1"), self.driver("host:2")]
         self.tokens: dict[str, tuple[str, Principal]] = {}
-        self.by_hand: set[str] = set()
-        """Components that another hand stamped while something was being driven."""
         self.ended: set[str] = set()
 
     def driver(self, name: str) -> Driver:
@@ -99,6 +96,23 @@ class Life(RuleBasedStateMachine):
         found = self.operations()[0] if self.operations() else None
         if found is not None and found.id in self.tokens and found.state is State.PLANNED:
             self.apply_now(found.id, None)
+
+    @precondition(lambda self: self.app.repository.active() is None)
+    @rule(
+        change_set=CHANGE_SETS,
+        component=st.sampled_from(COMPONENTS),
+        behaviour=st.sampled_from([behaviour for behaviour in Behaviour if behaviour is not Behaviour.READY]),
+        dies_after=st.none() | st.integers(1, 200),
+    )
+    def change_that_a_component_refuses(
+        self, change_set: ChangeSet, component: str, behaviour: Behaviour, dies_after: int | None
+    ) -> None:
+        """The usual bad day: some components restart, then one does not come back."""
+        self.heal()
+        self.misbehave(component=component, behaviour=behaviour)
+        self.change(change_set=change_set)
+        if self.app.repository.active() is not None:
+            self.drive(which=0, dies_after=dies_after)
 
     # --- people --------------------------------------------------------------------------------------------------
 
@@ -143,6 +157,7 @@ class Life(RuleBasedStateMachine):
         else:
             assert before.state is State.PLANNED, "the token was used up before"
             assert after.state is State.ACCEPTED
+            self.faults.suffered = 0
         finally:
             self.faults.kill_after(None)
         assert after.state is before.state or after.state is State.ACCEPTED
@@ -170,17 +185,21 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.tokens)
     @rule(data=st.data())
     def cancel(self, data: st.DataObject) -> None:
-        self.cancel_now(data.draw(st.sampled_from(sorted(self.tokens))))
+        self.cancel_now(data.draw(st.sampled_from(sorted(self.tokens))), driven=False)
+
+    @precondition(lambda self: self.app.repository.active() is not None)
+    @rule()
+    def cancel_what_runs(self) -> None:
+        self.cancel_active(driven=False)
 
     @rule(text=EDITS)
     def edit(self, text: str) -> None:
-        self.texts.add(text)
+        self.witness.texts.add(text)
         self.app.store.edit(text)
 
     @rule(component=st.sampled_from(COMPONENTS))
     def stamp_by_hand(self, component: str) -> None:
         """Another hand puts a component back to what is current (never to what was not tested)."""
-        self.by_hand.add(component)
         self.app.target.stamp_by_hand(component, self.app.store.peek().current)
 
     # --- accidents -----------------------------------------------------------------------------------------------
@@ -237,7 +256,6 @@ class Life(RuleBasedStateMachine):
         active = self.app.repository.active()
         if active is None:
             return
-        self.by_hand.clear()
         self.faults.kill_after(dies_after)
         try:
             self.drivers[which].run(active.id)
@@ -247,16 +265,18 @@ class Life(RuleBasedStateMachine):
             self.faults.kill_after(None)
         self.look_at_what_ended()
 
-    def cancel_now(self, operation_id: str) -> None:
+    def cancel_now(self, operation_id: str, *, driven: bool) -> None:
         try:
-            self.app.manager.cancel(ADMIN, operation_id)
+            asked = self.app.manager.cancel(ADMIN, operation_id)
         except PackageManagerError as error:
             assert error.code in {"illegal-transition", "database-busy"}  # noqa: PT017  both are answers
+        else:
+            self.witness.asked_to_cancel(asked, driven=driven)
 
-    def cancel_active(self) -> None:
+    def cancel_active(self, *, driven: bool = True) -> None:
         active = self.app.repository.active()
         if active is not None:
-            self.cancel_now(active.id)
+            self.cancel_now(active.id, driven=driven)
 
     def other_driver_goes_on(self) -> None:
         """The acting driver sleeps past its lease; another one takes over and goes all the way."""
@@ -276,33 +296,20 @@ class Life(RuleBasedStateMachine):
 
     def look_at_what_ended(self) -> None:
         for operation in self.operations():
-            if operation.state not in TERMINAL or operation.id in self.ended or operation.plan is None:
-                continue
-            self.ended.add(operation.id)
-            if operation.revision and operation.state is State.SUCCEEDED:
-                self.look_at_success(operation)
-            elif operation.revision and operation.state is State.ROLLED_BACK:
-                self.look_at_rollback(operation)
-            elif operation.state in {State.FAILED, State.ROLLED_BACK}:
-                assert operation.problem is not None
+            if operation.state in TERMINAL and operation.id not in self.ended:
+                self.ended.add(operation.id)
+                self.witness.ended(operation)
+                event(f"ended {operation.state.value}")
 
-    def look_at_success(self, operation: Operation) -> None:
-        assert operation.plan is not None
-        snapshot = self.app.store.peek()
-        assert snapshot.text == operation.plan.proposed_text or snapshot.text in self.texts
-        assert snapshot.current == operation.revision
-        for component in operation.plan.components:
-            if component not in self.by_hand:
-                found = self.app.target._observe(component, operation.plan.lock.digest())
-                assert found.status is Status.CURRENT, (component, found)
+    @invariant()
+    def no_promise_was_broken(self) -> None:
+        assert self.witness.broken == []
 
-    def look_at_rollback(self, operation: Operation) -> None:
-        assert operation.plan is not None
-        assert operation.problem is not None
-        snapshot = self.app.store.peek()
-        assert snapshot.text == operation.plan.base_text or snapshot.text in self.texts
-        assert operation.revision not in snapshot.locks
-        assert all(self.app.target.running(name)[0] != operation.revision for name in COMPONENTS)
+    @invariant()
+    def previous_stamps_are_saved_with_the_state(self) -> None:
+        for operation in self.operations():
+            if operation.state in {State.ROLLING_OUT, State.VERIFYING} and operation.plan:
+                assert operation.progress.stamps.keys() == set(operation.plan.components)
 
     @invariant()
     def at_most_one_is_active(self) -> None:
@@ -311,7 +318,7 @@ class Life(RuleBasedStateMachine):
     @invariant()
     def the_store_holds_base_target_or_somebody_elses_text(self) -> None:
         accepted = [operation.plan for operation in self.operations() if operation.plan and operation.revision]
-        known = self.texts | {plan.base_text for plan in accepted} | {plan.proposed_text for plan in accepted}
+        known = self.witness.texts | {plan.base_text for plan in accepted} | {plan.proposed_text for plan in accepted}
         assert self.app.store.peek().text in known
 
     @invariant()
@@ -336,17 +343,18 @@ class Life(RuleBasedStateMachine):
     def teardown(self) -> None:
         if not hasattr(self, "app"):
             return
+        self.no_promise_was_broken()
         self.heal()
         for _ in range(3):
             active = self.app.repository.active()
             if active is None:
                 break
             self.app.clock.advance(16)
-            self.by_hand.clear()
             self.drivers[0].run(active.id)
             self.look_at_what_ended()
         assert self.app.repository.active() is None
         self.at_most_one_is_active()
+        self.no_promise_was_broken()
 
 
 TestLife = Life.TestCase
