@@ -1,21 +1,20 @@
-"""Measures the installer against bare uv and pip, and what the activation line costs; rounds are interleaved.
+"""The installer against bare uv and pip: with everything present, and with a warm cache.
 
-`python -m benchmarks.installer [--rounds N]`, from the root of the repository, on a quiet machine. Everything is
-built here: an index on loopback with 27 wheels of about 110 files, and an environment with our wheel.
+`python -m benchmarks.installer [ROUNDS]`, from the root of the repository. Everything is built here: an index on
+loopback with 27 wheels of 110 files, and an environment with Airflow and our wheel.
 """
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+
+from benchmarks.measuring import Figure, Measurement, in_turns, median_ms, ratio, seconds
 
 from testenv.airflow_environment import build
 from testenv.package_index import PackageIndexServer
@@ -28,8 +27,15 @@ LOCK_CODE = (
     "import sys; from airflow_package_manager.domain.lock import Lock, Pin;"
     "from airflow_package_manager.installer import image;"
     "pins = tuple(sorted(Pin(*word.split('=')[:2], (word.split('=')[2],)) for word in sys.argv[1:]));"
-    "print(Lock(image.python_tag(), image.platform_tag(), image.fingerprint(), '0' * 64, pins, 1).render(), end='');"
-    "print(Lock(image.python_tag(), image.platform_tag(), '', '0' * 64, pins).digest(), file=sys.stderr)"
+    "lock = Lock(image.python_tag(), image.platform_tag(), image.fingerprint(), '0' * 64, pins, 1);"
+    "print(lock.render(), end=''); print(lock.digest(), file=sys.stderr)"
+)
+_METHOD = (
+    f"An index on loopback with {WHEELS} wheels of {FILES} modules each, an environment with Airflow and our wheel."
+    " Present: `python -m airflow_package_manager.installer` as each component runs it, the whole process. Warm cache:"
+    " the site is removed before each round. Bare uv and pip get the same hashes and options (`--no-deps"
+    " --require-hashes --only-binary :all: --target`), into an empty directory of the same file system; pip compiles,"
+    " as it does when nobody asks. Ours asks uv without the network first, so the stricter peer stands beside."
 )
 
 
@@ -42,37 +48,11 @@ def packages() -> list[IndexFile]:
     ]
 
 
-def seconds(command: Sequence[str], environ: Mapping[str, str]) -> float:
-    """Return the wall time of one process."""
-    started = time.perf_counter()
-    done = subprocess.run(command, env=dict(environ), capture_output=True, text=True, check=False)
-    taken = time.perf_counter() - started
-    if done.returncode != 0:
-        raise RuntimeError(f"{command}: {done.stdout}{done.stderr}")
-    return taken
-
-
-def interleaved(rounds: int, cases: Mapping[str, Callable[[], float]]) -> dict[str, list[float]]:
-    """Return the times of each case; one round of each after the other, so that noise hits all alike."""
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for _ in range(rounds):
-        for name, case in cases.items():
-            times[name].append(case())
-    return times
-
-
-def show(times: Mapping[str, Sequence[float]], unit: str = "ms") -> dict[str, float]:
-    """Print median and least of each; return the medians in seconds."""
-    for name, taken in times.items():
-        middle, least = statistics.median(taken) * 1000, min(taken) * 1000
-        print(f"  {name:<44} median {middle:9.1f} {unit}   least {least:9.1f} {unit}")
-    return {name: statistics.median(taken) for name, taken in times.items()}
-
-
 class Bench:
     """One directory, one index, one environment."""
 
     def __init__(self, root: Path, python: Path, index: PackageIndexServer, files: Sequence[IndexFile]) -> None:
+        """Stage a lock of all files, and make an environment with pip."""
         self.root = root
         self.python = str(python)
         self.url = index.url
@@ -94,6 +74,12 @@ class Bench:
         self.site = self.directory / "sites" / made.stderr.strip()
         self.pins = root / "pins.txt"
         self.pins.write_text("".join(f"{f.project}=={f.version} --hash=sha256:{f.sha256}\n" for f in files))
+        self.pip_python = str(root / "pip" / "bin" / "python")
+        seconds([UV, "venv", "--seed", "--python", self.python, str(root / "pip")], os.environ)
+
+    def interpreter(self) -> float:
+        """Start Python and end it."""
+        return seconds([self.python, "-c", "pass"], self.environ)
 
     def installer(self) -> float:
         """Run our installer as each component does."""
@@ -114,85 +100,49 @@ class Bench:
         command += ["--cache-dir", str(self.root / "uv-cache"), "--requirements", str(self.pins)]
         return seconds(command, self.environ)
 
-    def pip(self, python: Path) -> float:
+    def pip(self) -> float:
         """Run pip with a warm cache into a fresh directory, as it comes (it compiles)."""
         target = self.root / "pip-target"
         shutil.rmtree(target, ignore_errors=True)
-        command = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--require-hashes"]
-        command += ["--only-binary", ":all:", "--target", str(target), "--index-url", self.url]
+        command = [self.pip_python, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps"]
+        command += ["--require-hashes", "--only-binary", ":all:", "--target", str(target), "--index-url", self.url]
         command += ["--cache-dir", str(self.root / "pip-cache"), "--requirement", str(self.pins)]
         return seconds(command, self.environ)
 
-    def interpreter(self, site: str, *options: str) -> float:
-        """Start Python and end it."""
-        return seconds([self.python, *options, "-c", "pass"], {**self.environ, "AIRFLOW_PACKAGE_MANAGER_SITE": site})
 
-
-def activation(bench: Bench, rounds: int) -> None:
-    """Measure what the `.pth` line costs: with a site, switched off, and without the line at all."""
-    module = next(Path(bench.python).parent.parent.glob("lib/python3*/site-packages/airflow_package_manager_site.pth"))
-    hidden = module.with_suffix(".hidden")
-
-    def without() -> float:
-        module.rename(hidden)
-        try:
-            return bench.interpreter("off")
-        finally:
-            hidden.rename(module)
-
-    cases = {
-        "no line": without,
-        "line, switched off": lambda: bench.interpreter("off"),
-        "line, site active": lambda: bench.interpreter(str(bench.site)),
-    }
-    medians = show(interleaved(rounds, cases))
-    for name in ("line, switched off", "line, site active"):
-        print(f"  {name}: {1000 * (medians[name] - medians['no line']):+.2f} ms per interpreter (goal 0.5 ms)")
-
-
-def main() -> None:
-    """Print all figures."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--python", type=Path, help="an interpreter with our wheel (default: one with Airflow)")
-    given = parser.parse_args()
-    python = given.python or build()
+def measure(rounds: int = 30) -> Measurement:
+    """Return what the installer costs; `rounds` of the quick ones, pip gets three."""
+    python = build()
     files = packages()
     with tempfile.TemporaryDirectory() as folder, PackageIndexServer(files) as index:
-        root = Path(folder)
-        with_pip = root / "pip"
-        seconds([UV, "venv", "--seed", "--python", str(python), str(with_pip)], os.environ)
-        bench = Bench(root, python, index, files)
+        bench = Bench(Path(folder), python, index, files)
         bench.installer()
         bench.uv()
-        bench.pip(with_pip / "bin" / "python")
-        print("Everything present, whole process:")
-        medians = show(
-            interleaved(
-                given.rounds,
-                {"bare interpreter": lambda: bench.interpreter("off"), "our installer": bench.installer},
-            )
+        present = in_turns(rounds, {"bare interpreter": bench.interpreter, "ours, everything present": bench.installer})
+        warm = in_turns(
+            max(3, rounds // 2),
+            {
+                "ours, warm cache": bench.fresh_installer,
+                "bare uv": bench.uv,
+                "bare uv --offline": lambda: bench.uv("--offline"),
+            },
         )
-        print(f"  goal 60 ms; {medians['our installer'] / medians['bare interpreter']:.1f} times a bare interpreter")
-        print(f"Warm cache, {WHEELS} distributions, {WHEELS * FILES} files:")
-        medians = show(
-            interleaved(
-                max(3, given.rounds // 3),
-                {
-                    "our installer": bench.fresh_installer,
-                    "bare uv": bench.uv,
-                    "bare uv --offline": lambda: bench.uv("--offline"),
-                    "pip": lambda: bench.pip(with_pip / "bin" / "python"),
-                },
-            )
-        )
-        ours = medians["our installer"]
-        print(f"  ours / bare uv {ours / medians['bare uv']:.2f} (goal 1.3)")
-        print(f"  ours / bare uv --offline {ours / medians['bare uv --offline']:.2f}")
-        print(f"  pip / ours {medians['pip'] / ours:.1f} (goal 20)")
-        print("Activation, per interpreter:")
-        activation(bench, given.rounds * 4)
+        pip = in_turns(3, {"pip, warm cache": bench.pip})
+    times = {**present, **warm, **pip}
+    ours = "ours, warm cache"
+    figures = (
+        Figure("everything present, whole process", median_ms(times, "ours, everything present"), "ms", 60),
+        Figure(
+            "everything present, ours / bare interpreter",
+            ratio(times, "ours, everything present", "bare interpreter"),
+            "times",
+        ),
+        Figure("warm cache, ours / bare uv", ratio(times, ours, "bare uv"), "times", 1.3),
+        Figure("warm cache, ours / bare uv `--offline`", ratio(times, ours, "bare uv --offline"), "times"),
+        Figure("warm cache, pip / ours", ratio(times, "pip, warm cache", ours), "times", 20, at_least=True),
+    )
+    return Measurement("Installer", _METHOD, figures, times)
 
 
 if __name__ == "__main__":
-    main()
+    print(measure(int(sys.argv[1]) if len(sys.argv) > 1 else 30).markdown())

@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--index", default="")
     parser.add_argument("requirements", nargs="+")
     arguments = parser.parse_args()
-    image, access = InterpreterDistributions().image(), IndexAccess(arguments.index)
+    image, access = InterpreterDistributions(Path("/nonexistent")).image(), IndexAccess(arguments.index)
     ways: dict[str, Callable[[Image, IndexAccess, list[str], Path], None]] = {
         "plan + lock": _ours,
         "bare uv chain": _chain,
