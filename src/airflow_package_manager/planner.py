@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,7 +20,13 @@ from airflow_package_manager.domain.plan import Plan, PlanWarning
 from airflow_package_manager.domain.policy import Policy, raise_for
 from airflow_package_manager.domain.question import Question
 from airflow_package_manager.domain.resolution import Cause, Resolution
-from airflow_package_manager.errors import PackageManagerError, PlanAbandoned, ResolverTimeout, StoreConflict
+from airflow_package_manager.errors import (
+    DatabaseBusy,
+    PackageManagerError,
+    PlanAbandoned,
+    ResolverTimeout,
+    StoreConflict,
+)
 from airflow_package_manager.ports import (
     AirflowFacts,
     Clock,
@@ -51,8 +58,11 @@ class PlanningRules:
     """At most, to stop, install, start and verify one instance."""
 
 
-_ATTEMPTS = 5
-"""Of saving a row that others change too."""
+Ended = tuple[Operation, tuple[Event, ...]]
+"""What to save: the row, and what happened."""
+
+_WAITS = (0.1, 1.0, 2.0, 4.0)
+"""Seconds before each further try to save a row that others change too."""
 _RESOLVED_ANEW = PlanWarning(
     "restored-resolved-anew",
     "Airflow's environment is not the one of that revision any more, so its versions were worked out anew.",
@@ -75,6 +85,7 @@ class Planner:
         policy: Policy,
         clock: Clock,
         rules: PlanningRules,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """Take the ports and plain values."""
         self._store = store
@@ -87,6 +98,7 @@ class Planner:
         self._policy = policy
         self._clock = clock
         self._rules = rules
+        self._sleep = sleep
 
     def plan(self, operation_id: str) -> None:
         """Go on with a PLANNING operation until it is PLANNED, REFUSED or CANCELLED; others are left alone."""
@@ -109,7 +121,7 @@ class Planner:
                 ),
             )
         else:
-            self._end(operation_id, State.PLANNED, Kind.PLAN_READY, plan=plan)
+            self._ready(operation_id, plan)
 
     # --- the plan ------------------------------------------------------------------------------------------------
 
@@ -117,7 +129,7 @@ class Planner:
         step = self._stepper(operation.id)
         step("reading what is there")
         question = self._question(operation)
-        resolution = question.stored_resolution()
+        resolution = question.stored_resolution(self._installed.site)
         anew = resolution is None and question.restored is not None
         if resolution is None:
             resolution = self._resolve(operation, question, step)
@@ -194,7 +206,7 @@ class Planner:
 
     def _stepper(self, operation_id: str) -> Callable[[str], None]:
         def step(text: str) -> None:
-            self._update(operation_id, (), lambda found: dataclasses.replace(found, step=text))
+            self._save(operation_id, State.PLANNING, lambda found: (dataclasses.replace(found, step=text), ()))
 
         return step
 
@@ -206,66 +218,60 @@ class Planner:
         return self._clock() < operation.created_at + self._rules.deadline
 
     def _refuse(self, operation_id: str, error: PackageManagerError) -> None:
-        found = self._repository.get(operation_id)
-        if found.cancel_requested:
-            self._end(operation_id, State.CANCELLED, Kind.CANCELLED)
-            return
-        if isinstance(error, PlanAbandoned) and self._clock() >= found.created_at + self._rules.deadline:
-            error = ResolverTimeout("The plan took longer than it may.")
-        self._end(operation_id, State.REFUSED, Kind.PLAN_REFUSED, error=error)
+        def refused(found: Operation) -> Ended:
+            why = error
+            if isinstance(error, PlanAbandoned) and self._clock() >= found.created_at + self._rules.deadline:
+                why = ResolverTimeout("The plan took longer than it may.")
+            now = self._clock()
+            ended = dataclasses.replace(
+                found, state=State.REFUSED, problem=why.as_problem(), step="", updated_at=now, ended_at=now
+            )
+            words = {"details": {"code": why.code}, "detail": why.detail}
+            return ended, (event(Kind.PLAN_REFUSED, now, ended, identity=found.owner, **words),)
 
-    def _end(
-        self,
-        operation_id: str,
-        state: State,
-        kind: Kind,
-        *,
-        plan: Plan | None = None,
-        error: PackageManagerError | None = None,
-    ) -> None:
-        found = self._repository.get(operation_id)
-        now = self._clock()
-        happened = event(
-            kind,
-            now,
-            found,
-            identity=found.owner,
-            state=state,
-            details={"code": error.code} if error else {"digest": plan.digest()} if plan else {},
-            detail=error.detail if error else "",
-            packages=len(plan.package_changes) if plan else 0,
-            components=len(plan.components) if plan else 0,
-        )
-        saved = self._update(
-            operation_id,
-            (happened,),
-            lambda row: dataclasses.replace(
-                row,
-                state=state,
-                plan=plan,
-                plan_digest=plan.digest() if plan else None,
-                problem=error.as_problem() if error else None,
-                step="",
-                ended_at=None if plan else now,
-            ),
+        self._end(operation_id, refused)
+
+    def _ready(self, operation_id: str, plan: Plan) -> None:
+        def ready(found: Operation) -> Ended:
+            now = self._clock()
+            ended = dataclasses.replace(
+                found, state=State.PLANNED, plan=plan, plan_digest=plan.digest(), step="", updated_at=now
+            )
+            words = {"packages": len(plan.package_changes), "components": len(plan.components)}
+            details = {"digest": ended.plan_digest}
+            return ended, (event(Kind.PLAN_READY, now, ended, identity=found.owner, details=details, **words),)
+
+        self._end(operation_id, ready)
+
+    def _end(self, operation_id: str, end: Callable[[Operation], Ended]) -> None:
+        """End it; a cancel that was granted before, or in the very moment of saving, has the last word."""
+        saved = self._save(
+            operation_id, State.PLANNING, lambda found: self._cancelled(found) if found.cancel_requested else end(found)
         )
         if saved.state is State.PLANNED and saved.cancel_requested:
-            ended = dataclasses.replace(saved, state=State.CANCELLED, updated_at=now, ended_at=now)
-            self._repository.save(ended, (event(Kind.CANCELLED, now, ended, identity=saved.owner),))
+            self._save(operation_id, State.PLANNED, self._cancelled)
 
-    def _update(
-        self, operation_id: str, events: tuple[Event, ...], change: Callable[[Operation], Operation]
-    ) -> Operation:
-        """Save a change of a PLANNING row; when somebody ended it meanwhile, that stays."""
-        for _ in range(_ATTEMPTS):
-            found = self._repository.get(operation_id)
-            if found.state is not State.PLANNING:
-                return found
+    def _cancelled(self, found: Operation) -> Ended:
+        now = self._clock()
+        ended = dataclasses.replace(found, state=State.CANCELLED, step="", updated_at=now, ended_at=now)
+        return ended, (event(Kind.CANCELLED, now, ended, identity=found.owner),)
+
+    def _save(self, operation_id: str, state: State, change: Callable[[Operation], Ended]) -> Operation:
+        """Save a change of a row that is in `state`; when somebody moved it on meanwhile, that stays.
+
+        Tried again a few times: a plan that took a minute is not lost because a database was busy for a second.
+        """
+        for wait in (*_WAITS, None):
             try:
-                return self._repository.save(dataclasses.replace(change(found), updated_at=self._clock()), events)
-            except StoreConflict:
-                continue
-        raise StoreConflict(f"The row of operation {operation_id} never stood still.")
+                found = self._repository.get(operation_id)
+                if found.state is not state:
+                    return found
+                return self._repository.save(*change(found))
+            except (StoreConflict, DatabaseBusy):
+                if wait is None:
+                    raise
+                self._sleep(wait)
+        raise AssertionError("the last try returns or raises")
 
 
 def _as_data(causes: tuple[Cause, ...]) -> list[dict[str, object]]:

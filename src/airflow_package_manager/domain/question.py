@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from airflow_package_manager.domain import change_sets
@@ -10,7 +11,13 @@ from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain.operation import Operation
 from airflow_package_manager.domain.plan import ChangeSet, Plan, StoreSnapshot
 from airflow_package_manager.domain.requirements import RequirementsFile
-from airflow_package_manager.domain.resolution import Image, Resolution, ResolutionRequest
+from airflow_package_manager.domain.resolution import (
+    Image,
+    InstalledDistribution,
+    Resolution,
+    ResolutionRequest,
+    ResolvedDistribution,
+)
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,16 @@ class Question:
             requirements_digest=locks.text_digest(self.proposed),
         )
 
-    def stored_resolution(self) -> Resolution | None:
-        """Return the lock of the restored revision when it was made for this image."""
+    def stored_resolution(self, site: Callable[[str], Mapping[str, InstalledDistribution]]) -> Resolution | None:
+        """Return the lock of the restored revision when it was made for this image.
+
+        `site` gives what is still installed for a lock digest; what it does not hold stays unknown.
+        """
         if self.restored is None or self.restored.lock.image != self.image.fingerprint():
             return None
         lock = dataclasses.replace(self.restored.lock, revision=None, requirements=locks.text_digest(self.proposed))
-        return Resolution(lock=lock, distributions={}, seconds={})
+        distributions = {
+            name: ResolvedDistribution(name, found.version, found.requires, found.entry_points, summary=found.summary)
+            for name, found in site(lock.digest()).items()
+        }
+        return Resolution(lock=lock, distributions=distributions, seconds={})
