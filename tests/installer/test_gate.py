@@ -97,6 +97,7 @@ REFUSED: dict[str, tuple[str, dict[str, str], str, str]] = {
     "root .pth": ("evil", {"evil.pth": "import os\n"}, "evil.pth", "every start of Python"),
     "root .PTH": ("evil", {"evil.PTH": ""}, "evil.PTH", "every start of Python"),
     "sitecustomize file": ("evil", {"sitecustomize.py": ""}, "sitecustomize.py", "every start of Python"),
+    "local settings": ("evil", {"airflow_local_settings.py": ""}, "airflow_local_settings.py", "local settings"),
     "sitecustomize package": ("evil", {"sitecustomize/__init__.py": ""}, "sitecustomize/__init__.py", "every start"),
     "usercustomize file": ("evil", {"usercustomize.py": ""}, "usercustomize.py", "every start of Python"),
     "sitecustomize compiled": ("evil", {"sitecustomize.abi3.so": ""}, "sitecustomize.abi3.so", "every start of Python"),

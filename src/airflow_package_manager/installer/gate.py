@@ -17,6 +17,8 @@ from airflow_package_manager.installer.image import ImageDistribution, headers_o
 from airflow_package_manager.installer.site_marker import recorded
 
 _AT_START = frozenset({"sitecustomize", "usercustomize"})
+_SETTINGS = "airflow_local_settings"
+"""Airflow imports it at every start, and a site's would win over the administrator's own."""
 _OURS = ("airflow_package_manager", "airflow_package_manager_site")
 _PROVIDERS = "airflow/providers/"
 _SUFFIX = re.compile(r"\.(?:py|pyc|(?:[A-Za-z0-9_.-]+\.)?so|(?:[A-Za-z0-9_.-]+\.)?pyd)")
@@ -76,6 +78,7 @@ def _reason(path: str, kind: str) -> str | None:
         "is a link, and a site holds none": kind == "link",
         "is no regular file": kind == "special",
         "would run at every start of Python": stem in _AT_START or (not slash and top.lower().endswith(".pth")),
+        "would replace Airflow's local settings": stem == _SETTINGS,
         "would replace the package manager itself": stem in _OURS,
         "would replace Airflow itself": stem == "airflow" and not slash,
         "would change Airflow itself; only new providers may live under 'airflow/'": top == "airflow"
