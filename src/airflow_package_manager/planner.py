@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -85,9 +84,9 @@ class Planner:
         policy: Policy,
         clock: Clock,
         rules: PlanningRules,
-        sleep: Callable[[float], object] = time.sleep,
+        sleep: Callable[[float], object],
     ) -> None:
-        """Take the ports and plain values."""
+        """Take the ports and plain values; `sleep` (seconds) waits between two tries of saving."""
         self._store = store
         self._target = target
         self._installed = installed
@@ -226,8 +225,10 @@ class Planner:
             ended = dataclasses.replace(
                 found, state=State.REFUSED, problem=why.as_problem(), step="", updated_at=now, ended_at=now
             )
-            words = {"details": {"code": why.code}, "detail": why.detail}
-            return ended, (event(Kind.PLAN_REFUSED, now, ended, identity=found.owner, **words),)
+            happened = event(
+                Kind.PLAN_REFUSED, now, ended, identity=found.owner, details={"code": why.code}, detail=why.detail
+            )
+            return ended, (happened,)
 
         self._end(operation_id, refused)
 
@@ -237,9 +238,16 @@ class Planner:
             ended = dataclasses.replace(
                 found, state=State.PLANNED, plan=plan, plan_digest=plan.digest(), step="", updated_at=now
             )
-            words = {"packages": len(plan.package_changes), "components": len(plan.components)}
-            details = {"digest": ended.plan_digest}
-            return ended, (event(Kind.PLAN_READY, now, ended, identity=found.owner, details=details, **words),)
+            happened = event(
+                Kind.PLAN_READY,
+                now,
+                ended,
+                identity=found.owner,
+                details={"digest": ended.plan_digest},
+                packages=len(plan.package_changes),
+                components=len(plan.components),
+            )
+            return ended, (happened,)
 
         self._end(operation_id, ready)
 

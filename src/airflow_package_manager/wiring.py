@@ -133,6 +133,7 @@ def build(
         protected=frozenset(map(normalised, settings.protected_packages)),
         denied=frozenset(map(normalised, settings.denied_packages)),
     )
+    stopping = threading.Event()
     planner = Planner(
         store=store,
         target=target,
@@ -151,6 +152,7 @@ def build(
             # The site is there since the preflight: a component only stops, starts and proves that it lives.
             seconds_per_instance=settings.stop_timeout + settings.ready_timeout + settings.heartbeat_timeout,
         ),
+        sleep=stopping.wait,
     )
     driver = Driver(
         repository=repository,
@@ -173,7 +175,6 @@ def build(
         clock=clock,
         name=f"{socket.gethostname()}:{os.getpid()}",
     )
-    stopping = threading.Event()
     plans = Background("package-manager-plan", planner.plan)
     drives = Background("package-manager-drive", lambda operation_id: driver.run(operation_id, stopping))
     checks = Checks(directory=directory, store=store, target=target, index=index, events=record, further=further_checks)

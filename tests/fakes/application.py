@@ -157,6 +157,7 @@ class Application:
             policy=self.policy,
             clock=self.clock,
             rules=PlanningRules(configured, ORDER, deadline=120, preflight_seconds=120, seconds_per_instance=300),
+            sleep=self.clock.sleep,
         )
         self.manager = PackageManager(
             store=self.store,

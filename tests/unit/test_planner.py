@@ -9,7 +9,13 @@ from airflow_package_manager.domain.operation import State
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.domain.resolution import InstalledDistribution
-from airflow_package_manager.errors import DatabaseBusy, IndexUnavailable, PackageManagerError, StoreConflict
+from airflow_package_manager.errors import (
+    DatabaseBusy,
+    IllegalTransition,
+    IndexUnavailable,
+    PackageManagerError,
+    StoreConflict,
+)
 from airflow_package_manager.refusals import NoWheel, ResolutionImpossible
 from tests.fakes.application import ADMIN, Application, add, image, remove
 
@@ -100,6 +106,46 @@ def test_a_cancel_at_the_last_moment_still_counts() -> None:
     app.faults.meanwhile("target.observe", lambda: app.manager.cancel(ADMIN, planning.id))
     app.planner.plan(planning.id)
     assert app.repository.get(planning.id).state is State.CANCELLED
+
+
+@pytest.mark.parametrize("busy", [0, 3])
+def test_a_cancel_just_as_the_plan_is_saved_still_counts(busy: int) -> None:
+    app = Application()
+    planning, token = app.manager.plan(ADMIN, add("humanize"))
+
+    def cancel_and_be_busy() -> None:
+        app.manager.cancel(ADMIN, planning.id)
+        app.faults.fail("repository.save", DatabaseBusy("busy"), times=busy)
+
+    for _ in range(5):  # the words for people, one save each
+        app.faults.meanwhile("repository.save", lambda: None)
+    app.faults.meanwhile("repository.save", cancel_and_be_busy)
+    app.planner.plan(planning.id)
+    found = app.repository.get(planning.id)
+    assert found.state is State.CANCELLED
+    assert app.kinds(planning.id)[-2:] == ["plan.ready", "operation.cancelled"]
+    with pytest.raises(IllegalTransition):
+        app.manager.apply(ADMIN, planning.id, token, found.plan_digest or "")
+
+
+def test_a_busy_database_does_not_lose_a_plan() -> None:
+    app = Application()
+    planning, _ = app.manager.plan(ADMIN, add("humanize"))
+    began = app.clock()
+    app.faults.fail("repository.save", DatabaseBusy("busy"), times=4)
+    app.planner.plan(planning.id)
+    assert app.repository.get(planning.id).state is State.PLANNED
+    assert app.clock() > began
+
+
+def test_a_database_that_stays_busy_is_given_up() -> None:
+    app = Application()
+    planning, _ = app.manager.plan(ADMIN, add("humanize"))
+    app.faults.fail("repository.save", DatabaseBusy("busy"), times=1000)
+    with pytest.raises(DatabaseBusy):
+        app.planner.plan(planning.id)
+    assert app.clock() < planning.created_at + 120
+    assert app.repository.get(planning.id).state is State.PLANNING
 
 
 def test_a_plan_has_its_time() -> None:
