@@ -18,6 +18,15 @@ QUICK = {
 }
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share something slow to start on one worker of pytest-xdist."""
+    for item in items:
+        if item.get_closest_marker("airflow"):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
+        elif item.path.parent.name in {"crash", "browser", "supervisor"}:
+            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+
+
 @pytest.fixture(scope="session")
 def package_index() -> Iterator[PackageIndexServer]:
     """The catalogue's packages on loopback, for as long as the tests run."""
