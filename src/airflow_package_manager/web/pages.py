@@ -26,8 +26,10 @@ _TYPES = {
 
 _STYLE = (
     ":root{color-scheme:light dark}"
-    "body{font:1rem/1.5 system-ui,sans-serif;max-width:40rem;margin:12vh auto;padding:0 1.5rem}"
-    "h1{font-size:1.5rem}p{margin:.75rem 0}.next{font-weight:600}"
+    "body{font:.9375rem/1.55 system-ui,sans-serif;max-width:34rem;margin:14vh auto;padding:0 1.25rem}"
+    "main{border:1px solid color-mix(in srgb,CanvasText 16%,Canvas);border-radius:.75rem;padding:1.5rem 1.75rem}"
+    "h1{font-size:1.25rem;line-height:1.3;margin:0 0 .75rem}"
+    "p{margin:.5rem 0 0;color:color-mix(in srgb,CanvasText 72%,Canvas)}.next{color:CanvasText}"
 )
 _STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
