@@ -181,6 +181,10 @@ class AirflowFacts(Protocol):
         """Return the DAG files that cannot be imported now."""
         ...
 
+    def unparsed_files(self, since: float) -> int:
+        """Return how many DAG files Airflow has not looked at since then (Unix seconds), though it knows them."""
+        ...
+
     def running_tasks(self) -> int:
         """Return how many task instances run now."""
         ...

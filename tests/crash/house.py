@@ -35,6 +35,10 @@ class NoAirflow:
     def import_errors(self) -> tuple[ImportFailure, ...]:
         return ()
 
+    def unparsed_files(self, since: float) -> int:
+        assert since
+        return 0
+
     def running_tasks(self) -> int:
         return 0
 

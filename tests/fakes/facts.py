@@ -7,7 +7,8 @@ from tests.fakes.faults import Faults
 
 
 class FakeFacts:
-    """Effects ``facts.heartbeats``, ``facts.import_errors``, ``facts.running_tasks``.
+    """Effects ``facts.heartbeats``, ``facts.import_errors``, ``facts.unparsed_files``,
+    ``facts.running_tasks``.
 
     A component that is not in `beats` keeps no heartbeat at all.
     """
@@ -16,6 +17,8 @@ class FakeFacts:
         self.faults = faults or Faults()
         self.beats: dict[str, tuple[Heartbeat, ...]] = {}
         self.failures: tuple[ImportFailure, ...] = ()
+        self.parsed_at: dict[str, float] = {}
+        """Of each DAG file, Unix seconds."""
         self.tasks = 0
 
     def heartbeats(self, component: str) -> tuple[Heartbeat, ...] | None:
@@ -23,6 +26,11 @@ class FakeFacts:
 
     def import_errors(self) -> tuple[ImportFailure, ...]:
         return self.faults.around("facts.import_errors", lambda: self.failures)
+
+    def unparsed_files(self, since: float) -> int:
+        return self.faults.around(
+            "facts.unparsed_files", lambda: sum(parsed < since for parsed in self.parsed_at.values())
+        )
 
     def running_tasks(self) -> int:
         return self.faults.around("facts.running_tasks", lambda: self.tasks)

@@ -21,6 +21,8 @@ from datetime import datetime, timedelta, timezone
 import_all_models()
 Base.metadata.create_all(settings.engine)
 from airflow.jobs.job import Job, JobState
+from airflow.models.dag import DagModel
+from airflow.models.dagbundle import DagBundleModel
 from airflow.models.errors import ParseImportError
 from airflow.models.log import Log
 from sqlalchemy import select
@@ -38,6 +40,16 @@ with create_session() as session:
         job.start_date = now - timedelta(minutes=5)
         session.add(job)
     session.add(ParseImportError(bundle_name="dags", filename="a/b.py", timestamp=now, stacktrace="x" * 9000 + "cause"))
+    session.add(DagBundleModel(name="dags"))
+    session.flush()
+    for name, minutes, told in (
+        ("one", 5, {}), ("two", 5, {}), ("three", -5, {}),
+        ("gone", 5, {"is_stale": True}), ("broken", 5, {"has_import_errors": True}),
+    ):
+        at = now - timedelta(minutes=minutes)
+        file = "same.py" if name in ("one", "two") else name + ".py"
+        told = {"is_stale": False, "has_import_errors": False, **told}
+        session.add(DagModel(dag_id=name, bundle_name="dags", relative_fileloc=file, last_parsed_time=at, **told))
 facts = AirflowDatabaseFacts()
 
 class Lines(logging.Handler):
@@ -65,6 +77,7 @@ print(json.dumps({
     "without": [facts.heartbeats("api-server"), facts.heartbeats("worker")],
     "errors": [[error.file, error.at, len(error.message), error.message[-5:]] for error in errors],
     "tasks": facts.running_tasks(),
+    "unparsed": [facts.unparsed_files(now.timestamp() + seconds) for seconds in (-600, 0, 1, 600)],
     "rows": rows,
     "lines": Lines.seen,
 }))
@@ -92,6 +105,10 @@ def test_only_running_jobs_are_heartbeats_and_some_components_keep_none(found: d
 
 def test_import_errors_keep_the_end_of_their_trace(found: dict[str, Any]) -> None:
     assert found["errors"] == [["dags/a/b.py", NOON, 4000, "cause"]]
+
+
+def test_a_file_is_parsed_when_its_dags_or_its_error_are_young(found: dict[str, Any]) -> None:
+    assert found["unparsed"] == [0, 1, 2, 3]
 
 
 def test_no_task_runs(found: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain.operation import State
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.domain.policy import Policy
-from airflow_package_manager.errors import ClusterUnavailable, StoreUnavailable
+from airflow_package_manager.errors import ClusterUnavailable, DatabaseBusy, StoreUnavailable
 from airflow_package_manager.ports import Heartbeat, ImportFailure
 from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
 from tests.fakes.application import ADMIN, Application, add, remove, update
@@ -213,6 +213,42 @@ def test_a_heartbeat_after_the_restart_verifies_a_component() -> None:
     assert done.state is State.SUCCEEDED
     assert done.progress.verified == {"scheduler": "heartbeat", "triggerer": "not verified"}
     assert app.clock() - began >= 90
+
+
+def test_dag_files_are_judged_when_they_were_parsed_again() -> None:
+    app = Application()
+    app.facts.parsed_at = {"dag.py": app.clock()}
+    accepted = app.accepted(add("humanize"))
+    failure = ImportFailure("dag.py", app.clock() + 1000, "ModuleNotFoundError: No module named 'humanize'")
+
+    def parse() -> None:
+        app.facts.parsed_at = {"dag.py": app.clock()}
+        app.facts.failures = (failure,)
+
+    for _ in range(5):
+        app.faults.meanwhile("facts.unparsed_files", lambda: None)
+    app.faults.meanwhile("facts.unparsed_files", parse)
+    done = app.driver().run(accepted.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.ROLLED_BACK, "import-errors")
+
+
+@pytest.mark.parametrize(("busy", "said"), [(0, ": 1 DAG files"), (1000, ": an unknown number of DAG files")])
+def test_dag_files_that_are_not_parsed_in_time_are_not_verified(busy: int, said: str) -> None:
+    app = Application()
+    app.facts.parsed_at = {"dag.py": app.clock(), "seen.py": app.clock() + 10_000}
+    app.faults.fail("facts.unparsed_files", DatabaseBusy("busy"), times=busy)
+    done = app.done(add("humanize"))
+    assert done.state is State.SUCCEEDED
+    events = {event.kind: event for event in app.events(done.id)}
+    assert said in events["dags.not-verified"].message
+    assert 30 <= events["operation.succeeded"].at - events["operation.verifying"].at <= 32
+
+
+def test_without_a_dag_processor_to_restart_no_dag_file_is_waited_for() -> None:
+    app = Application(components=("scheduler",))
+    app.facts.parsed_at = {"dag.py": 0.0}
+    done = app.done(add("humanize"))
+    assert "dags.not-verified" not in app.kinds(done.id)
 
 
 def test_dags_that_break_for_another_reason_only_warn() -> None:

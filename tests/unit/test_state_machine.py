@@ -48,6 +48,7 @@ EFFECTS = {
     "target.discard_stuck": (ClusterUnavailable("away"),),
     "facts.import_errors": (DatabaseBusy("busy"),),
     "facts.heartbeats": (DatabaseBusy("busy"),),
+    "facts.unparsed_files": (DatabaseBusy("busy"),),
     "repository.save": (DatabaseBusy("busy"), StoreConflict("moved")),
     "repository.claim": (DatabaseBusy("busy"),),
     "repository.adopt_text": (DatabaseBusy("busy"),),

@@ -31,6 +31,7 @@ class Kind(str, enum.Enum):
     CURRENT = "component.current"
     VERIFYING = "operation.verifying"
     IMPORT_ERRORS = "dags.import-errors"
+    DAGS_NOT_VERIFIED = "dags.not-verified"
     SUCCEEDED = "operation.succeeded"
     ROLLING_BACK = "operation.rolling-back"
     TEXT_RESTORED = "requirements.restored"
@@ -61,6 +62,7 @@ SENTENCES: Mapping[Kind, str] = {
     Kind.CURRENT: "{component} is current ({verified}).",
     Kind.VERIFYING: "All components restarted; what they report is compared with the lock.",
     Kind.IMPORT_ERRORS: "{count} DAG files cannot be imported since the rollout that could be before.",
+    Kind.DAGS_NOT_VERIFIED: "Not parsed since the restart yet: {count} DAG files. Their imports are not verified.",
     Kind.SUCCEEDED: "Done: revision {revision} is current.",
     Kind.ROLLING_BACK: "Going back: {detail}",
     Kind.TEXT_RESTORED: "The previous requirements were written back.",

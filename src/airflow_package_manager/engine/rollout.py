@@ -19,6 +19,7 @@ from airflow_package_manager.ports import Heartbeat, StoreChanges
 
 _log = logging.getLogger(__name__)
 
+DAG_PROCESSOR = "dag-processor"
 HEARTBEAT = "heartbeat"
 NOT_VERIFIED = "not verified"
 
@@ -51,6 +52,7 @@ def verifying(step: Step) -> Operation:
         return step.go_back(reason("cancelled", "It was asked to cancel this."))
     if not is_target(step, snapshot):
         return step.go_back(edited_meanwhile(step, snapshot))
+    parsing_since = None
     for component in step.plan.components:
         stamp = step.world.target.stamp(component)
         if stamp.revision != step.revision:
@@ -58,10 +60,17 @@ def verifying(step: Step) -> Operation:
         found = step.world.target.observe(component, step.plan.lock.digest())
         if not _runs_on_the_lock(step, found):
             return _not_current(step, found, step.progress.waiting_since or step.now)
-    return _finish(step, snapshot)
+        if component == DAG_PROCESSOR:
+            starts = [instance.started_at for instance in found.instances if instance.started_at is not None]
+            parsing_since = max(starts, default=step.progress.started_at[component])
+    return _finish(step, snapshot, parsing_since)
 
 
-def _finish(step: Step, snapshot: StoreSnapshot) -> Operation:
+def _finish(step: Step, snapshot: StoreSnapshot, parsing_since: float | None) -> Operation:
+    """Judge the DAGs, once they were parsed again or the wait is over; `parsing_since` None: nobody parses anew."""
+    unparsed = 0 if parsing_since is None else _unparsed(step, parsing_since)
+    if unparsed != 0 and step.now < (step.progress.waiting_since or step.now) + step.world.patience.parsing:
+        return step.stay("waiting for the DAG files to be parsed")
     verdict = _dags(step)
     if verdict.broken:
         return step.go_back(
@@ -74,7 +83,20 @@ def _finish(step: Step, snapshot: StoreSnapshot) -> Operation:
         )
     step.write(snapshot, StoreChanges(current=step.revision, delete_locks=step.unneeded_locks(snapshot)))
     warnings = [step.event(Kind.IMPORT_ERRORS, count=len(verdict.new))] if verdict.new else []
+    if unparsed != 0:
+        warnings.append(
+            step.event(Kind.DAGS_NOT_VERIFIED, count="an unknown number of" if unparsed is None else unparsed)
+        )
     return step.succeed(*warnings)
+
+
+def _unparsed(step: Step, since: float) -> int | None:
+    """Return how many DAG files were not parsed since then; None when nobody knows."""
+    try:
+        return step.world.facts.unparsed_files(since)
+    except PackageManagerError as error:
+        _log.warning("Whether the DAG files were parsed cannot be read: %s", error.detail)
+        return None
 
 
 def _dags(step: Step) -> ImportVerdict:

@@ -50,6 +50,8 @@ class Patience:
     """One component, from being told to restart to being ready: stopping and soak included."""
     heartbeat: float
     """Airflow's own sign of life after that; then the words "not verified"."""
+    parsing: float = 30.0
+    """Since the last component is ready, until Airflow has parsed every DAG file again; then "not verified"."""
 
 
 @dataclass(frozen=True)

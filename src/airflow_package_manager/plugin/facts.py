@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from typing import TypeVar
 
 from airflow.jobs.job import Job, JobState
+from airflow.models.dag import DagModel
 from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
@@ -71,6 +73,19 @@ class AirflowDatabaseFacts:
                 for bundle, name, at, trace in session.execute(wanted)
             )
         )
+
+    def unparsed_files(self, since: float) -> int:
+        """Return how many files were parsed before `since` (Unix seconds) only; one that fails is parsed too.
+
+        A file that cannot be imported leaves its DAGs as they were, and its time in the table of errors.
+        """
+        then = datetime.fromtimestamp(since, tz=timezone.utc)
+        dags = select(DagModel.bundle_name, DagModel.relative_fileloc).where(
+            DagModel.is_stale.is_(False), DagModel.has_import_errors.is_(False), DagModel.last_parsed_time < then
+        )
+        failed = select(func.count()).select_from(ParseImportError).where(ParseImportError.timestamp < then)
+        files = select(func.count()).select_from(dags.distinct().subquery())
+        return _read(lambda session: int(session.scalar(files) or 0) + int(session.scalar(failed) or 0))
 
     def running_tasks(self) -> int:
         """Return how many task instances run now."""
