@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from airflow_package_manager.domain import change_sets, explain, planning
@@ -151,13 +151,15 @@ class Planner:
         step("looking for contradictions")
         causes = explain.explain(request, self._releases)
         if causes:
-            raise ResolutionImpossible(_first(causes), causes=_as_data(causes))
+            raise ResolutionImpossible(_first(_as_data(causes)), causes=_as_data(causes))
         try:
             return self._resolver.resolve(request, step, lambda: not self._wanted(operation))
         except ResolutionImpossible as error:
             own = explain.explain(request, self._releases, movable=True)
             known = error.context.get("causes")
-            error.context["causes"] = [*(known if isinstance(known, list | tuple) else ()), *_as_data(own)]
+            error.context["causes"] = all_causes = [*(known if isinstance(known, list) else ()), *_as_data(own)]
+            if all_causes:
+                error.detail = _first(all_causes)
             raise
 
     def _compose(self, question: Question, resolution: Resolution, warnings: tuple[PlanWarning, ...]) -> Plan:
@@ -286,6 +288,6 @@ def _as_data(causes: tuple[Cause, ...]) -> list[dict[str, object]]:
     return [{**dataclasses.asdict(cause), "fits": list(cause.fits)} for cause in causes]
 
 
-def _first(causes: tuple[Cause, ...]) -> str:
+def _first(causes: Sequence[Mapping[str, object]]) -> str:
     more = f" (and {len(causes) - 1} more)" if len(causes) > 1 else ""
-    return causes[0].message + more
+    return f"{causes[0]['message']}{more}"

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from packaging.requirements import Requirement
@@ -340,11 +341,15 @@ def test_an_index_that_is_not_there_is_unavailable(server: PackageIndexServer, t
         _resolve(_uv(server, tmp_path), "good-package")
 
 
-def test_a_resolution_that_uv_refuses_keeps_its_words(server: PackageIndexServer, tmp_path: Path) -> None:
+def test_a_resolution_that_uv_refuses_keeps_its_words_and_names_who_needs_what_in_vain(
+    server: PackageIndexServer, tmp_path: Path
+) -> None:
     with pytest.raises(ResolutionImpossible) as refused:
         _resolve(_uv(server, tmp_path), "needs-new-helper")
     assert "helper" in str(refused.value.context["resolver"])
-    assert refused.value.context["causes"] == []
+    [cause] = cast("list[dict[str, object]]", refused.value.context["causes"])
+    assert (cause["project"], cause["forbidden_by"], cause["needs"]) == ("helper", "airflow-like 3.0", "helper<2,>=1")
+    assert "needs-new-helper 1.0 needs helper>=2; airflow-like 3.0 needs helper<2,>=1." in str(cause["message"])
 
 
 @pytest.mark.parametrize(
@@ -440,6 +445,11 @@ def test_a_real_airflow_never_moves(
     with pytest.raises(ResolutionImpossible) as refused:
         _resolve(_uv(shared_server, room), requirement, image=found, protected=protected)
     assert "apache-airflow-core" in str(refused.value.context["resolver"])
+    causes = cast("list[dict[str, object]]", refused.value.context["causes"])
+    forbidden_by = f"apache-airflow-core {found.distributions['apache-airflow-core'].version}"
+    wanted = [] if requirement != "conflicting" else [("sqlalchemy", "<1.4", forbidden_by)]
+    asked = [(cause["project"], cause["wanted"], cause["forbidden_by"]) for cause in causes]
+    assert set(wanted) <= set(asked), "a direct one is explained before the resolver is asked"
 
 
 def _command_lines() -> list[str]:

@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
 from airflow_package_manager.domain.dependencies import Dependencies
-from airflow_package_manager.domain.explain import _may_meet, explain, what_fits
+from airflow_package_manager.domain.explain import _may_meet, explain, explain_release, what_fits
 from airflow_package_manager.domain.requirements import RequirementsFile
 from airflow_package_manager.domain.resolution import Image, ResolutionRequest, ResolvedDistribution
 from tests.unit import made
@@ -68,6 +68,33 @@ def test_who_forbids_it_what_they_need_and_what_would_fit() -> None:
 )
 def test_what_nothing_protected_forbids_has_no_cause(fine: str) -> None:
     assert explain(ask(fine)) == ()
+
+
+def test_what_a_release_needs_in_vain_names_both_sides() -> None:
+    requires = [
+        "SQLAlchemy<1.4",
+        "apache-airflow-core<3",
+        "pandas>=2; extra == 'frames'",
+        "protobuf>99; python_version < '3'",
+        "requests",
+        "not a requirement at all!",
+    ]
+    found = explain_release(Requirement("Old_Plugin"), "1.0", requires, ask("old-plugin"))
+    assert [cause.message for cause in found.causes] == [
+        (
+            "old-plugin 1.0 needs sqlalchemy<1.4; apache-airflow-core 3.3.2 needs sqlalchemy>=2.0.50."
+            " The image has sqlalchemy 2.0.51."
+        ),
+        "old-plugin 1.0 needs apache-airflow-core<3; the image has apache-airflow-core 3.3.2, which is protected.",
+    ]
+    assert [need.name for need in found.further] == ["requests"]
+
+
+def test_an_extra_counts_only_when_it_is_asked_for() -> None:
+    requires = ["pandas<1; extra == 'frames'"]
+    assert explain_release(Requirement("old-plugin"), "1.0", requires, ask()).causes == ()
+    (cause,) = explain_release(Requirement("old-plugin[frames]"), "1.0", requires, ask()).causes
+    assert cause.forbidden_by == "apache-airflow-providers-google 22.8.0"
 
 
 def test_others_of_the_image_explain_only_when_asked_for() -> None:

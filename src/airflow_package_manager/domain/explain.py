@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from itertools import chain
 
-from packaging.requirements import Requirement
+from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
@@ -15,6 +16,16 @@ from airflow_package_manager.domain.requirement_door import applies
 from airflow_package_manager.domain.resolution import Cause, Image, ResolutionRequest
 
 _FITS_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What one release needs, as far as it matters here."""
+
+    causes: tuple[Cause, ...]
+    """What the image forbids."""
+    further: tuple[Requirement, ...]
+    """What the image does not hold and nothing known forbids: whoever asks may look there next."""
 
 
 def explain(
@@ -47,6 +58,36 @@ def explain(
             fits = _fitting(name, fixed if not movable else needs, releases)
             causes += [_cause(wanted, need, request.image, fits) for need in against]
     return tuple(dict.fromkeys(causes))  # metadata may name a need twice, once per extra
+
+
+def explain_release(wanted: Requirement, version: str, requires: Iterable[str], request: ResolutionRequest) -> Contents:
+    """Return what one release of a wanted project needs that the image can never give, and what else it needs.
+
+    `requires` are its Requires-Dist lines. Only protected distributions count, which cannot move, so each cause is
+    final for this release.
+    """
+    index, image = Dependencies.of_image(request.image), request.image
+    asker = f"{normalised(wanted.name)} {version}"
+    causes, further = [], []
+    for need in _needed(requires, wanted.extras, image):
+        name = normalised(need.name)
+        there = image.distributions.get(name)
+        if there is not None and need.specifier.contains(there.version, prereleases=True):
+            continue
+        if there is not None and name in request.protected:
+            causes.append(_cause_of(asker, need, f"{name} {there.version}", f"{name}=={there.version}", image))
+            continue
+        against = [
+            other
+            for other in index.needs(name)
+            if other.name in request.protected and not _may_meet(need.specifier, other.requirement.specifier)
+        ]
+        for other in against:
+            needs = f"{name}{other.requirement.specifier}"
+            causes.append(_cause_of(asker, need, f"{other.name} {other.version}", needs, image))
+        if not against:
+            further.append(need)
+    return Contents(tuple(dict.fromkeys(causes)), tuple(further))
 
 
 def what_fits(name: str, image: Image, protected: frozenset[str], releases: Iterable[str]) -> tuple[str, ...]:
@@ -89,6 +130,29 @@ def _cause(wanted: Requirement, need: Need, image: Image, fits: tuple[str, ...])
         fits=fits,
         message=message,
     )
+
+
+def _needed(requires: Iterable[str], extras: Iterable[str], image: Image) -> Iterator[Requirement]:
+    """Yield what applies in this environment; a line that is no requirement needs nothing that could be named."""
+    for line in requires:
+        try:
+            need = Requirement(line)
+        except InvalidRequirement:
+            continue
+        environments = ({**image.markers, "extra": extra} for extra in ("", *extras))
+        if need.marker is None or any(need.marker.evaluate(environment) for environment in environments):
+            yield need
+
+
+def _cause_of(asker: str, need: Requirement, forbidden_by: str, needs: str, image: Image) -> Cause:
+    name = normalised(need.name)
+    there = image.distributions.get(name)
+    if there is not None and needs == f"{name}=={there.version}":
+        message = f"{asker} needs {name}{need.specifier}; the image has {forbidden_by}, which is protected."
+    else:
+        message = f"{asker} needs {name}{need.specifier}; {forbidden_by} needs {needs}."
+        message += f" The image has {name} {there.version}." if there is not None else ""
+    return Cause(name, str(need.specifier), forbidden_by, needs, message=message)
 
 
 def _may_meet(first: SpecifierSet, second: SpecifierSet) -> bool:

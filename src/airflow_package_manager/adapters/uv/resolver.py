@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
 
 from airflow_package_manager import uv_command
-from airflow_package_manager.adapters.uv import diagnosis, planning_environment, question
+from airflow_package_manager.adapters.uv import contradictions, diagnosis, planning_environment, question
 from airflow_package_manager.adapters.uv.limits import Run
 from airflow_package_manager.domain.lock import Lock, Pin, pins_by_name
 from airflow_package_manager.domain.resolution import (
@@ -128,7 +128,12 @@ class UvResolver:
         run.check(outcome.ended)
         if outcome.status != 0:
             run.step("asking the index what is wrong")
-            raise diagnosis.why(request, outcome.messages, outcome.status, self._index)
+            error = diagnosis.why(request, outcome.messages, outcome.status, self._index)
+            if isinstance(error, ResolutionImpossible):
+                run.step("looking for what forbids it")
+                causes = contradictions.find(request, self._index, self._wheels, run.cancelled)
+                error.context["causes"] = [{**asdict(cause), "fits": list(cause.fits)} for cause in causes]
+            raise error
         return _applied(environment.seen, outcome.output, self._access.redact)
 
     def _locked(
