@@ -11,11 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 KEPT = 3
-"""Environments of older sources that are left for another checkout."""
+"""Environments that are left for another checkout."""
+KEPT_SECONDS = 3 * 3600
+"""An environment that was asked for more recently may be running an Airflow: it is left too."""
 
 
 def cache_directory() -> Path:
@@ -72,7 +75,8 @@ def _digest(pins: Path) -> str:
 def _prune(root: Path, pattern: str, keep: Path) -> None:
     found = sorted((path for path in root.glob(pattern) if path != keep), key=lambda path: path.stat().st_mtime)
     for path in found[: -(KEPT - 1)]:
-        shutil.rmtree(path, ignore_errors=True)
+        if path.stat().st_mtime < time.time() - KEPT_SECONDS:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 if __name__ == "__main__":

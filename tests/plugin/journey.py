@@ -127,6 +127,13 @@ def run_state(airflow: Airflow, token: str, dag: str, run: str) -> str:
     return str(found["state"])
 
 
+def running(airflow: Airflow, token: str, dag: str, run: str) -> bool:
+    """Tell whether a task of the run is being executed now."""
+    status, found = airflow.request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances", token=token)
+    assert status == 200, found
+    return any(row["state"] == "running" for row in found["task_instances"])
+
+
 def finished(airflow: Airflow, token: str, dag: str, run: str, seconds: float = 150) -> str:
     """Return how a run ended."""
 

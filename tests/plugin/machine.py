@@ -8,6 +8,7 @@ import signal
 from pathlib import Path
 from typing import Any
 
+from airflow_package_manager.installer.directory import Directory
 from testenv.airflow_home import Airflow
 
 
@@ -73,10 +74,8 @@ def kill(pid: int) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-def nobody_holds_the_lock(airflow: Airflow) -> bool:
-    """Tell whether nothing half done is left: no lock held, no write unfinished, no check, no lock without a stamp."""
-    from airflow_package_manager.installer.directory import Directory
-
+def nothing_is_left(airflow: Airflow) -> bool:
+    """Tell whether no lock is held, no write unfinished, and no check before a rollout left behind."""
     directory = Directory(_directory(airflow))
     with directory.locked(patience=1):
         return not (directory.root / ".pending").exists() and not list(directory.preflight.iterdir())
