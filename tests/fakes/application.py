@@ -2,40 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
+import functools
 import itertools
-from collections.abc import Callable, Mapping
 
 from airflow_package_manager.domain.access import Identity, Permission, Principal
 from airflow_package_manager.domain.inventory import Check, CheckStatus
-from airflow_package_manager.domain.lock import Lock, Pin, normalised
 from airflow_package_manager.domain.operation import Event, Operation
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet
 from airflow_package_manager.domain.policy import Policy
-from airflow_package_manager.domain.resolution import (
-    Image,
-    InstalledDistribution,
-    Project,
-    Release,
-    Resolution,
-    ResolutionRequest,
-    ResolvedDistribution,
-)
+from airflow_package_manager.domain.resolution import Image
 from airflow_package_manager.driver import Driver
 from airflow_package_manager.engine.advance import Engine
 from airflow_package_manager.engine.step import Patience, World
-from airflow_package_manager.errors import PlanAbandoned
 from airflow_package_manager.manager import PackageManager
 from airflow_package_manager.planner import Planner, PlanningRules
 from airflow_package_manager.ports import OperationRepository
-from airflow_package_manager.refusals import UnknownProject
+from testenv.wheels import IndexFile, wheel
+from tests.fakes import installed
 from tests.fakes.clock import ManualClock
 from tests.fakes.facts import FakeFacts
 from tests.fakes.faults import Faults
+from tests.fakes.index import FakeIndex
+from tests.fakes.installed import FakeInstalled
 from tests.fakes.repository import MemoryRepository
+from tests.fakes.resolver import FakeResolver
 from tests.fakes.store import MemoryStore
 from tests.fakes.target import FakeTarget
 
+VERSIONS = ("1.0", "2.0", "3.0", "4.1", "9.0")
 ORDER = ("scheduler", "worker", "triggerer", "dag-processor", "api-server")
 ADMIN = Principal(Identity("simple", "1", "admin"), frozenset(Permission), "127.0.0.1")
 OTHER = Principal(Identity("simple", "2", "other"), frozenset(Permission), "127.0.0.2")
@@ -45,78 +39,19 @@ PATIENCE = Patience(preflight=150, component=300, heartbeat=90)
 
 def image(**versions: str) -> Image:
     """Return an image with Airflow and the given distributions (underscores stand for hyphens)."""
-    found = {"apache-airflow": "3.3.2", "uv": "0.13.0", **{normalised(name): text for name, text in versions.items()}}
-    return Image(
-        distributions={name: InstalledDistribution(name, version, ()) for name, version in found.items()},
-        python="cp311",
-        platform="linux_x86_64",
-        python_version="3.11.7",
-        executable="/usr/bin/python3",
-        markers={"python_version": "3.11", "python_full_version": "3.11.7", "sys_platform": "linux"},
+    found = {"apache-airflow": "3.3.2", "uv": "0.13.0", **versions}
+    return installed.image(installed.distribution(name, version) for name, version in found.items())
+
+
+@functools.cache
+def _wheels() -> tuple[IndexFile, ...]:
+    """Return what the index offers: each project in the same few versions."""
+    plugin = {"airflow.plugins": {"one": "one:One"}}
+    return tuple(
+        wheel(name, version, entry_points=plugin if "plugin" in name else None)
+        for name in ("humanize", "tabulate", "six", "a-plugin", "plugin-one", "google-cloud-thing")
+        for version in VERSIONS
     )
-
-
-class FixedInstalled:
-    """The image as the test gave it."""
-
-    def __init__(self, found: Image) -> None:
-        self.found = found
-
-    def image(self) -> Image:
-        return self.found
-
-    def site(self, _digest: str) -> Mapping[str, InstalledDistribution]:
-        return {}
-
-
-class SmallIndex:
-    """Knows every project but those in `unknown`, each in two versions."""
-
-    def __init__(self) -> None:
-        self.unknown: set[str] = set()
-
-    def project(self, name: str) -> Project:
-        if name in self.unknown:
-            raise UnknownProject(f"The index does not know {name}.", project=name)
-        releases = tuple(Release(version, None, None, None, has_wheel=True, size=1) for version in ("2.0", "1.0"))
-        return Project(name, releases, "packages.example.com")
-
-
-class PinningResolver:
-    """Pins what the image lacks: to the version that the specifier names, else 1.0; `failure` is raised instead."""
-
-    def __init__(self) -> None:
-        self.failure: BaseException | None = None
-        self.meanwhile: Callable[[], object] = lambda: None
-        self.requests: list[ResolutionRequest] = []
-
-    def resolve(
-        self, request: ResolutionRequest, step: Callable[[str], None], cancelled: Callable[[], bool]
-    ) -> Resolution:
-        self.requests.append(request)
-        step("asking the index")
-        self.meanwhile()
-        if cancelled():
-            raise PlanAbandoned("The plan was cancelled.")
-        if self.failure is not None:
-            raise self.failure
-        pins, known = [], {}
-        for wanted in request.requirements:
-            name = normalised(wanted.name)
-            if name in request.image.distributions:
-                continue
-            version = next((part.version for part in wanted.specifier if part.operator in {"==", ">=", "~="}), "1.0")
-            pins.append(Pin(name, version, (hashlib.sha256(f"{name}-{version}".encode()).hexdigest(),)))
-            groups = ("airflow.plugins",) if "plugin" in name else ()
-            known[name] = ResolvedDistribution(name, version, (), groups)
-        lock = Lock(
-            request.image.python,
-            request.image.platform,
-            request.image.fingerprint(),
-            request.requirements_digest,
-            tuple(sorted(pins)),
-        )
-        return Resolution(lock, known, {"resolve": 0.1})
 
 
 class Application:
@@ -136,11 +71,11 @@ class Application:
         self.store = MemoryStore(text, faults=self.faults)
         self.target = FakeTarget(self.store.peek, self.clock, components, named=configured, faults=self.faults)
         self.facts = FakeFacts(faults=self.faults)
-        self.installed = FixedInstalled(found or image())
+        self.installed = FakeInstalled(found or image())
         for component in components:
-            self.target.report_image(component, self.installed.found.fingerprint())
-        self.index = SmallIndex()
-        self.resolver = PinningResolver()
+            self.target.report_image(component, self.installed.of_image.fingerprint())
+        self.index = FakeIndex(_wheels())
+        self.resolver = FakeResolver(self.index)
         self.repository = MemoryRepository(clock=self.clock, faults=self.faults)
         self.policy = policy or Policy()
         self.planned: list[str] = []

@@ -152,8 +152,8 @@ class MemoryRepository:
         with self._lock:
             found = [
                 row
-                for row in reversed(self._operations.values())
-                if (before is None or row["number"] < verdicts.cursor_number(before))
+                for row in sorted(reversed(self._operations.values()), key=lambda row: row["revision"] == 0)
+                if (before is None or row["revision"] == 0 or row["number"] < verdicts.cursor_number(before))
                 and (state is None or row["state"] == state.value)
             ]
             page = found[:limit]

@@ -9,7 +9,7 @@ from packaging.version import Version
 
 from airflow_package_manager.domain.lock import Lock, Pin, normalised, pins_by_name
 from airflow_package_manager.domain.resolution import Resolution, ResolutionRequest, ResolvedDistribution
-from airflow_package_manager.errors import PackageManagerError, PlanAbandoned
+from airflow_package_manager.errors import PlanAbandoned
 from airflow_package_manager.refusals import NoWheel, ResolutionImpossible, UnknownProject, UnknownVersion
 from tests.fakes.index import FakeIndex
 
@@ -21,7 +21,9 @@ class FakeResolver:
 
     def __init__(self, index: FakeIndex) -> None:
         self.index = index
-        self.failure: PackageManagerError | None = None
+        self.failure: Exception | None = None
+        self.meanwhile: Callable[[], object] = lambda: None
+        """What somebody else does while versions are worked out."""
         self.requests: list[ResolutionRequest] = []
 
     def resolve(
@@ -30,6 +32,7 @@ class FakeResolver:
         self.requests.append(request)
         for text in STEPS:
             step(text)
+            self.meanwhile()
             if cancelled():
                 raise PlanAbandoned("The plan was cancelled while versions were worked out.")
         if self.failure is not None:

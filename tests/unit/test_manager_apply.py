@@ -15,7 +15,7 @@ from airflow_package_manager.errors import (
     TokenInvalid,
     TokenUsed,
 )
-from airflow_package_manager.refusals import NotFound
+from airflow_package_manager.refusals import NotFound, UnknownProject
 from tests.fakes.application import ADMIN, OTHER, Application, add
 
 
@@ -167,14 +167,14 @@ def test_what_may_be_seen_is_put_together() -> None:
     done = app.done(add("humanize"))
     inventory = app.manager.inventory(ADMIN)
     row = next(row for row in inventory.rows if row.name == "humanize")
-    assert (row.requested, row.locked) == ("humanize", "1.0")
+    assert (row.requested, row.locked) == ("humanize", "9.0")
     assert inventory.revision == 1
     assert not inventory.edited_by_hand
     assert app.manager.requirements(ADMIN).text == "-r other.txt\nhumanize\n"
     assert [line.number for line in app.manager.requirements(ADMIN).kept_lines] == [1]
     assert app.manager.package(ADMIN, "Humanize").project is not None
-    assert app.manager.package(ADMIN, "new-one").row.requested is None
-    app.index.unknown.add("humanize")
+    assert app.manager.package(ADMIN, "tabulate").row.requested is None
+    app.index.failures["humanize"] = UnknownProject("The index does not know humanize.", project="humanize")
     assert "does not know" in (app.manager.package(ADMIN, "humanize").index_problem or "")
     assert [stamp.revision for stamp, _ in app.manager.components(ADMIN)] == [1, 1, 1]
     assert [found.revision for found in app.manager.revisions(ADMIN)] == [1, 0]

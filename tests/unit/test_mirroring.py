@@ -61,7 +61,7 @@ def test_every_change_of_an_operation_is_mirrored() -> None:
     mirrored = MirroredOperations(
         application.repository, Copies(seen.append, application.repository, application.clock)
     )
-    operation, token = application.plan(add("tomli"))
+    operation, token = application.plan(add("tabulate"))
     plan_events = application.events(operation.id)
     mirrored.add(
         operation.__class__(**{**vars(operation), "id": "f" * 32}), plan_events, per_principal=9, in_all=9, since=0
