@@ -21,6 +21,7 @@ from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.installer import image as images
 from airflow_package_manager.installer import site_marker
 from airflow_package_manager.installer.directory import Directory
+from airflow_package_manager.installer.failure import InstallFailure
 from airflow_package_manager.installer.image import ImageDistribution
 
 if TYPE_CHECKING:
@@ -29,17 +30,6 @@ if TYPE_CHECKING:
 _ALWAYS_PROTECTED = frozenset(
     {"apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk", "airflow-package-manager", "uv"}
 )
-
-
-class InstallFailure(Exception):
-    """The lock cannot be installed; becomes a FAILED report."""
-
-    def __init__(self, code: str, cause: str, *, tail: str | None = None, retryable: bool = False) -> None:
-        super().__init__(cause)
-        self.code = code
-        self.cause = cause
-        self.tail = tail
-        self.retryable = retryable
 
 
 def install(

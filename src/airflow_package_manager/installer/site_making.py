@@ -20,8 +20,8 @@ from pathlib import Path
 from airflow_package_manager.domain.lock import Lock
 from airflow_package_manager.installer import gate, site_marker
 from airflow_package_manager.installer.directory import Directory
+from airflow_package_manager.installer.failure import InstallFailure
 from airflow_package_manager.installer.image import MARKER, ImageDistribution
-from airflow_package_manager.installer.install import InstallFailure
 from airflow_package_manager.installer.uv_install import uv_install
 from airflow_package_manager.settings import Settings
 

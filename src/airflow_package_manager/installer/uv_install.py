@@ -15,7 +15,7 @@ from pathlib import Path
 from airflow_package_manager import uv_command
 from airflow_package_manager.domain.lock import Lock
 from airflow_package_manager.errors import PackageManagerError
-from airflow_package_manager.installer.install import InstallFailure
+from airflow_package_manager.installer.failure import InstallFailure
 from airflow_package_manager.settings import Settings
 from airflow_package_manager.uv_command import Ended, Outcome
 
