@@ -58,3 +58,21 @@ def test_who_no_longer_beats_is_unknown_whatever_it_said() -> None:
 def test_without_any_lock_none_is_what_is_wanted() -> None:
     report = dataclasses.replace(REPORT, stamp=None, lock_digest=None)
     assert judge(report, stamp=None, wanted=None, alive=True).status is Status.CURRENT
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "message"),
+    [
+        ({"lock_digest": None}, Status.CURRENT, "runs on its image alone; revision 3 at its next start"),
+        ({"lock_digest": OLD}, Status.CURRENT, "runs on the packages of its start; revision 3 at its next start"),
+        ({"lock_digest": NEW}, Status.CURRENT, "ready"),
+        ({"lock_digest": None, "state": reports.STARTING}, Status.IN_PROGRESS, "as reported"),
+        ({"lock_digest": None, "state": reports.FELL_BACK}, Status.FAILED, "as reported"),
+    ],
+)
+def test_who_was_never_told_to_restart_is_current_on_what_it_runs_on(
+    changes: dict[str, object], status: Status, message: str
+) -> None:
+    report = dataclasses.replace(REPORT, stamp=None, message="as reported", **changes)  # type: ignore[arg-type]
+    found = judge(report, stamp=None, wanted=NEW, alive=True, at_next_start=3)
+    assert (found.status, found.message) == (status, message)

@@ -81,8 +81,10 @@ class ProcessRollout:
         """Return how its instances stand, as they report it."""
         with _translated():
             self._require(component)
-            stamp = self._directory.read_stamp(component).revision
+            found = self._directory.read_stamp(component)
+            stamp = found.revision
             digest = self._digest(stamp) if wanted is None else wanted
+            later = self._directory.read_current() if wanted is None and found.counter == 0 else None
             rows: list[tuple[Instance, bool]] = []
             for path in self._directory.report_paths(component):
                 report = self._directory.read_report(path)
@@ -91,7 +93,7 @@ class ProcessRollout:
                         rows.append((verdicts.unreadable(path.stem), False))
                     continue
                 alive = self._is_alive(report)
-                verdict = verdicts.judge(report, stamp=stamp, wanted=digest, alive=alive)
+                verdict = verdicts.judge(report, stamp=stamp, wanted=digest, alive=alive, at_next_start=later)
                 rows.append((verdicts.instance(path.stem, report, verdict, alive=alive), verdict.final))
         return verdicts.component_status(component, rows)
 

@@ -18,8 +18,14 @@ class Verdict:
     final: bool = False
 
 
-def judge(report: InstanceReport, *, stamp: int | None, wanted: str | None, alive: bool) -> Verdict:
-    """Return how an instance stands against the wanted lock digest, given the stamp that its component carries now."""
+def judge(
+    report: InstanceReport, *, stamp: int | None, wanted: str | None, alive: bool, at_next_start: int | None = None
+) -> Verdict:
+    """Return how an instance stands against the wanted lock digest, given the stamp that its component carries now.
+
+    `at_next_start` is the revision that a component takes when it starts next, where nobody ever told it to restart:
+    until then it is current on what it runs on.
+    """
     if not alive:
         return Verdict(Status.UNKNOWN, "its supervisor no longer reports")
     if report.state in {reports.STOPPING, reports.STOPPED}:
@@ -27,6 +33,9 @@ def judge(report: InstanceReport, *, stamp: int | None, wanted: str | None, aliv
     if report.stamp != stamp:
         return Verdict(Status.IN_PROGRESS, "has not taken notice of its stamp yet")
     if report.lock_digest != wanted:
+        if at_next_start is not None and report.state == reports.READY:
+            runs_on = "its image alone" if report.lock_digest is None else "the packages of its start"
+            return Verdict(Status.CURRENT, f"runs on {runs_on}; revision {at_next_start} at its next start")
         return _elsewhere(report)
     ready = report.state in {reports.READY, reports.FELL_BACK}
     return Verdict(Status.CURRENT, "ready") if ready else Verdict(Status.IN_PROGRESS, report.message)
