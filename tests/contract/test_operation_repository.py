@@ -451,6 +451,20 @@ def test_history_is_newest_first_in_pages(journal: Journal) -> None:
     assert pages == 3
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 5])
+def test_what_was_there_before_everything_is_the_end_of_history(journal: Journal, limit: int) -> None:
+    first = finish(journal.operations, accept(journal.operations, add_planned(journal.operations)))
+    adopted = dataclasses.replace(first, id="f" * 32, revision=None)
+    assert journal.operations.adopt_text(adopted, event("text.adopted"))
+    later = [add(journal.operations, planning()).id for _ in range(2)]
+    seen: list[str] = []
+    cursor: str | None = None
+    while not seen or cursor is not None:
+        page, cursor = journal.operations.history(before=cursor, limit=limit)
+        seen += [operation.id for operation in page]
+    assert seen == [*reversed(later), first.id, adopted.id]
+
+
 def test_history_of_one_state(journal: Journal) -> None:
     kept = add_planned(journal.operations)
     add(journal.operations, planning())

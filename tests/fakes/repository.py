@@ -152,7 +152,7 @@ class MemoryRepository:
         with self._lock:
             found = [
                 row
-                for row in sorted(reversed(self._operations.values()), key=lambda row: row["revision"] == 0)
+                for row in sorted(self._operations.values(), key=lambda row: (row["revision"] == 0, -row["number"]))
                 if (before is None or row["revision"] == 0 or row["number"] < verdicts.cursor_number(before))
                 and (state is None or row["state"] == state.value)
             ]

@@ -7,8 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import insert, select, update
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy import insert, or_, select, update
+from sqlalchemy.engine import Connection, Engine, RowMapping
 from sqlalchemy.sql import ColumnElement
 
 from airflow_package_manager.adapters.sql import rows, tables, transactions, verdicts
@@ -198,15 +198,22 @@ class SqlOperations:
     ) -> tuple[tuple[Operation, ...], str | None]:
         """Return operations newest first, and the cursor of the next page (None on the last).
 
-        Newest is what was inserted last: the clocks of several hosts may disagree. Raises `Malformed` for a cursor
-        that this did not return.
+        Newest is what was inserted last: the clocks of several hosts may disagree. Revision 0 is what was there before
+        all of them, so it comes last. Raises `Malformed` for a cursor that this did not return.
         """
+        oldest = select(_ROW).where(_ROW.c.revision == 0)
         wanted = select(_ROW).order_by(_ROW.c.number.desc()).limit(limit + 1)
+        wanted = wanted.where(or_(_ROW.c.revision.is_(None), _ROW.c.revision != 0))
         if before is not None:
             wanted = wanted.where(_ROW.c.number < verdicts.cursor_number(before))
         if state is not None:
-            wanted = wanted.where(_ROW.c.state == state.value)
-        found = transactions.read(self._engine, lambda connection: connection.execute(wanted).mappings().all())
+            wanted, oldest = (query.where(_ROW.c.state == state.value) for query in (wanted, oldest))
+
+        def work(connection: Connection) -> list[RowMapping]:
+            found = [*connection.execute(wanted).mappings()]
+            return found if len(found) > limit else [*found, *connection.execute(oldest).mappings()]
+
+        found = transactions.read(self._engine, work)
         page = found[:limit]
         following = str(page[-1]["number"]) if len(found) > limit else None
         return tuple(map(rows.operation_from, page)), following
