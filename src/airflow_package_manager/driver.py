@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from airflow_package_manager import unexpected
 from airflow_package_manager.domain.operation import ACTIVE, TERMINAL, Operation, State
 from airflow_package_manager.engine.advance import Engine
 from airflow_package_manager.engine.step import LeaseLost
@@ -172,10 +173,4 @@ def _known(operation_id: str, error: Exception) -> PackageManagerError:
     if isinstance(error, PackageManagerError):
         _log.warning("Operation %s met: %s", operation_id, error.detail)
         return error
-    correlation = uuid.uuid4().hex
-    _log.error("Operation %s met the unexpected; correlation id %s", operation_id, correlation, exc_info=error)
-    return PackageManagerError(
-        f"A step met an unexpected {type(error).__name__}.",
-        next_action=f"Look for {correlation} in the server's log.",
-        correlation_id=correlation,
-    )
+    return unexpected.as_ours(error, f"A step of operation {operation_id}", _log)

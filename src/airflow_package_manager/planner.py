@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from airflow_package_manager import unexpected
 from airflow_package_manager.domain import change_sets, explain, planning
+from airflow_package_manager.domain.durations import usual_seconds
 from airflow_package_manager.domain.events import Kind, event
 from airflow_package_manager.domain.operation import Event, Operation, State
 from airflow_package_manager.domain.plan import Plan, PlanWarning
@@ -60,6 +61,8 @@ class PlanningRules:
 Ended = tuple[Operation, tuple[Event, ...]]
 """What to save: the row, and what happened."""
 
+_PAST = 20
+"""Operations to learn from how long one takes."""
 _WAITS = (0.1, 1.0, 2.0, 4.0)
 """Seconds before each further try to save a row that others change too."""
 _RESOLVED_ANEW = PlanWarning(
@@ -109,16 +112,7 @@ class Planner:
         except PackageManagerError as error:
             self._refuse(operation_id, error)
         except Exception as error:  # noqa: BLE001  the last resort of a thread: it becomes a state and a log entry
-            correlation = uuid.uuid4().hex
-            _log.exception("Planning of operation %s failed; correlation id %s", operation_id, correlation)
-            self._refuse(
-                operation_id,
-                PackageManagerError(
-                    f"Planning met an unexpected {type(error).__name__}.",
-                    next_action=f"Look for {correlation} in the server's log.",
-                    correlation_id=correlation,
-                ),
-            )
+            self._refuse(operation_id, unexpected.as_ours(error, f"Planning of operation {operation_id}", _log))
         else:
             self._ready(operation_id, plan)
 
@@ -163,7 +157,7 @@ class Planner:
             raise
 
     def _compose(self, question: Question, resolution: Resolution, warnings: tuple[PlanWarning, ...]) -> Plan:
-        return planning.make_plan(
+        plan = planning.make_plan(
             planning.PlanInputs(
                 snapshot=question.snapshot,
                 proposed_text=question.proposed,
@@ -182,6 +176,14 @@ class Planner:
                 further_warnings=warnings,
             )
         )
+        return dataclasses.replace(plan, usual_seconds=self._usual_seconds(len(plan.components)))
+
+    def _usual_seconds(self, components: int) -> int | None:
+        try:
+            return usual_seconds(self._repository.history(limit=_PAST, state=State.SUCCEEDED)[0], components)
+        except PackageManagerError as error:
+            _log.warning("How long a change usually takes is not known: %s", error.detail)
+            return None
 
     def _current_entry_points(self, question: Question) -> dict[str, tuple[str, ...] | None]:
         lock = question.snapshot.usable_lock()

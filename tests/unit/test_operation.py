@@ -143,6 +143,7 @@ PLANS = st.builds(
     acknowledgements=st.lists(TEXT, max_size=2).map(tuple),
     directs=st.lists(TEXT, max_size=2).map(tuple),
     longest_seconds=st.none() | st.integers(),
+    usual_seconds=st.none() | st.integers(),
     adopted=st.booleans(),
 )
 

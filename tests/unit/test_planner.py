@@ -199,6 +199,20 @@ def test_nothing_to_change_is_refused() -> None:
     assert found.problem["code"] == "nothing-to-change"
 
 
+def test_how_long_it_usually_takes_is_learnt_from_what_went_well() -> None:
+    app = Application(components=("scheduler", "triggerer"))
+    first, _ = app.plan(add("humanize"))
+    assert first.plan is not None
+    assert first.plan.usual_seconds is None
+    done = app.done(add("tabulate"))
+    took = (done.ended_at or 0) - (done.accepted_at or 0)
+    second, _ = app.plan(add("humanize"))
+    assert second.plan is not None
+    assert second.plan.usual_seconds == pytest.approx(took, abs=1)
+    assert second.plan.usual_seconds < (second.plan.longest_seconds or 0)
+    assert second.plan_digest == second.plan.digest()
+
+
 def test_running_tasks_that_nobody_knows_stop_nothing() -> None:
     app = Application()
     app.faults.fail("facts.running_tasks", DatabaseBusy("busy"))

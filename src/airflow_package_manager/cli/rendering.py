@@ -91,8 +91,10 @@ def plan(planned: Plan) -> str:
     if difference:
         lines += ["requirements.txt:", *(f"  {line}" for line in difference.splitlines())]
     if planned.components:
-        longest = "" if planned.longest_seconds is None else f" (at most {planned.longest_seconds} s)"
-        lines.append("Restarts, one after another: " + ", ".join(planned.components) + longest)
+        times = [] if planned.usual_seconds is None else [f"usually about {planned.usual_seconds} s"]
+        times += [] if planned.longest_seconds is None else [f"at most {planned.longest_seconds} s"]
+        lines.append("Restarts, one after another: " + ", ".join(planned.components))
+        lines[-1] += f" ({', '.join(times)})" if times else ""
     else:
         lines.append("Restarts nothing.")
     lines += [f"Warning: {warning.message}" for warning in planned.warnings]

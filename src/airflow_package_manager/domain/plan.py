@@ -132,6 +132,8 @@ class Plan:
     """Normalised names that the proposed text names."""
     longest_seconds: int | None = None
     """How long it may take at most."""
+    usual_seconds: int | None = None
+    """How long such a change took here before; None when nothing was ever restarted."""
     adopted: bool = False
     """The text was edited outside and is adopted as it is."""
 

@@ -196,6 +196,7 @@ def plan(found: plans.Plan, digest: str | None = None) -> operation_schemas.Plan
         warnings=[operation_schemas.PlanWarning(code=row.code, message=row.message) for row in found.warnings],
         acknowledgements=list(found.acknowledgements),
         longest_seconds=found.longest_seconds,
+        usual_seconds=found.usual_seconds,
         adopted=found.adopted,
     )
 
