@@ -165,6 +165,7 @@ def plan(before: str, after: str, changes: Sequence[ops.PackageChange], **over: 
         "warnings": [],
         "acknowledgements": [],
         "longest_seconds": 540,
+        "usual_seconds": 40,
         "adopted": False,
     }
     return ops.Plan(**{**values, **over})

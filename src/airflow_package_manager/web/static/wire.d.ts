@@ -190,6 +190,7 @@ export interface Plan {
   warnings: PlanWarning[];
   acknowledgements: string[];
   longest_seconds: number | null;
+  usual_seconds: number | null;
   adopted: boolean;
 }
 
