@@ -97,6 +97,7 @@ BODIES = {
     "huge restore": {"restore": 10**17},
     "file as list": {"requirements": ["six"]},
     "null byte": {"requirements": "six\0"},
+    "file of too many lines": {"requirements": "six\n" * 5_001},
     "acknowledge as text": {"restore": 0, "acknowledge": "shadows:x"},
 }
 
@@ -119,6 +120,10 @@ FILES = {
     "nonsense": "<b>hello</b> ; '\n",
     "protected": "apache_airflow_core==1\n",
     "line separator": "six\u2028--pre\n",
+    "many bad lines": "== broken\n" * 4_000,
+    "spaces": "six" + " " * 1_000_000 + "x",
+    "addresses": "://" * 300_000 + "@",
+    "fields of an address": "https://packages.example.com/" + "?" * 1_000_000,
 }
 
 
@@ -127,6 +132,7 @@ def test_a_bad_file_is_refused_with_its_line(house: House, text: str) -> None:
     reply = house.client.post(OPERATIONS, changing("admin"), {"requirements": text})
     assert reply.status == 422, reply.text
     assert not set(reply.content) & set(b"<>&")
+    assert len(reply.content) < 200_000
     assert_nothing_happened(house)
 
 

@@ -16,6 +16,8 @@ from airflow_package_manager.domain.resolution import Image
 from airflow_package_manager.refusals import InvalidRequirementsFile, PolicyViolation
 
 OURSELVES = "airflow-package-manager"
+MAXIMUM_NAMED = 100
+"""Violations that one refusal names; its sentence counts them all."""
 RESERVED = frozenset({"apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk", OURSELVES, "uv"})
 """Never brought into a site, whether the image has them or not: a second copy would hide or replace Airflow itself."""
 AIRFLOW_PREFIX = "apache-airflow-"
@@ -134,7 +136,7 @@ def raise_for(violations: Sequence[Violation]) -> None:
     """Raise all violations as one error, or return when there are none.
 
     `InvalidRequirementsFile` when lines cannot be used (context: `lines`, and `violations` of the other rules),
-    else `PolicyViolation`.
+    else `PolicyViolation`. Of each at most `MAXIMUM_NAMED` are named, so that an answer stays small.
     """
     if not violations:
         return
@@ -149,20 +151,20 @@ def raise_for(violations: Sequence[Violation]) -> None:
                 "reason": violation.message,
                 "next_action": violation.next_action,
             }
-            for violation in lines
+            for violation in lines[:MAXIMUM_NAMED]
         ]
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
         raise InvalidRequirementsFile(
             lines[0].message + more,
             next_action=lines[0].next_action if len(lines) == 1 else None,
             lines=named,
-            violations=others,
+            violations=others[:MAXIMUM_NAMED],
         )
     more = f" (and {len(others) - 1} more)" if len(others) > 1 else ""
     raise PolicyViolation(
         violations[0].message + more,
         next_action=violations[0].next_action if len(others) == 1 else None,
-        violations=others,
+        violations=others[:MAXIMUM_NAMED],
     )
 
 

@@ -21,7 +21,7 @@ from airflow_package_manager.domain.requirement_door import (
 )
 from airflow_package_manager.redaction import without_credentials
 
-_COMMENT = re.compile(r"(^|\s+)#.*$")
+_COMMENT = re.compile(r"(^|(?<!\s)\s+)#.*$")  # looks at a run of spaces from its start only: a million are read once
 _LINE_END = re.compile(r"(?:\r\n|\n|\r|[\v\f\x1c-\x1e\x85\u2028\u2029])\Z")
 _OPTIONS = re.compile(r"(?:\A| )-")
 _HASH = re.compile(r"--hash(?:=| +)sha256:([0-9a-f]{64})", re.ASCII)
