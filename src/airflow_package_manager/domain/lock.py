@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 
 FORMAT = 1
 MAXIMUM_BYTES = 1_000_000
@@ -59,6 +60,10 @@ class Lock:
 
     def digest(self) -> str:
         """Return the SHA-256 of pins, Python and platform: two revisions with the same pins share one site."""
+        return self._digest
+
+    @cached_property
+    def _digest(self) -> str:
         lines = [self.python, self.platform, *map(_render_pin, sorted(self.pins))]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
@@ -81,8 +86,12 @@ class Lock:
         return "\n".join(lines) + "\n"
 
 
+@lru_cache(maxsize=32)
 def parse(text: str) -> Lock:
-    """Return the lock; raises `InvalidLock` for anything that `Lock.render` would not have written."""
+    """Return the lock; raises `InvalidLock` for anything that `Lock.render` would not have written.
+
+    Remembered, because a server reads the few locks of today again with each request.
+    """
     if len(text.encode("utf-8", "surrogatepass")) > MAXIMUM_BYTES:
         raise InvalidLock(f"a lock is at most {MAXIMUM_BYTES} bytes")
     lines = text.split("\n")
