@@ -147,12 +147,12 @@ def test_a_large_image_is_explained_at_once() -> None:
     }
     large = made.image(dict.fromkeys(names, "21.0"), requires)
     request = ResolutionRequest((Requirement("project-3<0.5"),), large, None, frozenset(names), {}, "0" * 64)
-    started = time.perf_counter()
+    started = time.process_time()
     assert explain(request)
-    assert time.perf_counter() - started < 0.1
-    started = time.perf_counter()
+    assert time.process_time() - started < 0.1
+    started = time.process_time()
     assert explain(request)
-    assert time.perf_counter() - started < 0.02
+    assert time.process_time() - started < 0.02
 
 
 def test_who_requires_a_project_counts_extras_that_somebody_asked_for() -> None:

@@ -139,7 +139,7 @@ def test_five_hundred_requirements_are_shown_within_milliseconds() -> None:
     assert len(rows(inputs).rows) == 850
     seconds = []
     for _attempt in range(5):
-        started = time.perf_counter()
+        started = time.process_time()
         rows(inputs)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
     assert min(seconds) < 0.05  # about 10 ms on a quiet machine
