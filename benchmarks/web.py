@@ -114,8 +114,6 @@ def bad_bodies() -> Iterator[tuple[str, bytes]]:
         yield f"raw: {name}", raw
     lists = b'{"changes":[' + b"[]," * 80_000 + b"[]]}"
     yield "raw: a quarter of a megabyte of empty lists", lists
-    bad_lines = "".join(f"== broken {number}\n" for number in range(50_000))
-    yield "file: 50,000 bad lines", json.dumps({"requirements": bad_lines}).encode()
     yield "ten megabytes", b" " * 10_000_000
 
 
