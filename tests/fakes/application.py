@@ -55,7 +55,7 @@ def _wheels() -> tuple[IndexFile, ...]:
 
 
 class Application:
-    """Everything wired over fakes. Nothing runs by itself: the test calls `driver().run(...)`."""
+    """Everything wired over fakes. Nothing runs by itself (but see `at_once`): the test calls `driver().run(...)`."""
 
     def __init__(
         self,
@@ -65,7 +65,9 @@ class Application:
         configured: tuple[str, ...] = (),
         policy: Policy | None = None,
         found: Image | None = None,
+        at_once: bool = False,
     ) -> None:
+        """With `at_once` planner and driver do their work before the manager's answer is out."""
         self.faults = Faults()
         self.clock = ManualClock()
         self.store = MemoryStore(text, faults=self.faults)
@@ -78,6 +80,7 @@ class Application:
         self.resolver = FakeResolver(self.index)
         self.repository = MemoryRepository(clock=self.clock, faults=self.faults)
         self.policy = policy or Policy()
+        self.checks: tuple[Check, ...] = (Check("index-reachable", CheckStatus.OK, "it answers"),)
         self.planned: list[str] = []
         self.driven: list[str] = []
         self._numbers = itertools.count(1)
@@ -105,9 +108,9 @@ class Application:
             clock=self.clock,
             new_token=lambda: f"token-{next(self._numbers)}",
             new_id=lambda: f"{next(self._numbers):032x}",
-            plan_soon=self.planned.append,
-            drive_soon=self.driven.append,
-            checks=lambda: (Check("index-reachable", CheckStatus.OK, "it answers"),),
+            plan_soon=self.planner.plan if at_once else self.planned.append,
+            drive_soon=self.drive if at_once else self.driven.append,
+            checks=lambda: self.checks,
             token_lifetime=3600,
             planning_deadline=120,
         )
@@ -130,6 +133,11 @@ class Application:
         return Driver(
             repository=self.repository, engine=self.engine(), clock=self.clock, name=name, sleep=self.clock.sleep
         )
+
+    def drive(self, operation_id: str) -> None:
+        """Drive an operation to its end."""
+        self.driven.append(operation_id)
+        self.driver().run(operation_id)
 
     def plan(self, change_set: ChangeSet, principal: Principal = ADMIN) -> tuple[Operation, str]:
         """Ask for a plan and let the planner end it."""

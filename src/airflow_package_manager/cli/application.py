@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import getpass
 import logging
+import os
+import pwd
 import socket
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +31,9 @@ class Application:
     drive: Callable[[str], None]
     """Drives an operation in the background of this process."""
     close: Callable[[float], None]
+    clock: Callable[[], float] = time.time
+    """Unix seconds, now."""
+    sleep: Callable[[float], None] = time.sleep  # noqa: TID251  the command line waits
 
     def stop(self) -> None:
         """Give up the lease, so that another process goes on at once."""
@@ -48,6 +53,15 @@ def opened(*, drive: bool = False) -> Application:
     if sys.stderr.isatty():  # events are on record; the person at the terminal reads them as sentences
         logging.getLogger("airflow_package_manager.audit").setLevel(logging.WARNING)
     house = build(drive=drive)
-    who = f"{getpass.getuser()}@{socket.gethostname()}"
+    who = f"{_user()}@{socket.gethostname()}"
     principal = Principal(Identity("cli", who, f"cli:{who}"), frozenset(Permission), None)
     return Application(house.manager, principal, house.planning_deadline, house.drives.soon, house.close)
+
+
+def _user() -> str:
+    """Return the name of the process's own user: a variable such as LOGNAME could name anybody in the record."""
+    number = os.getuid()
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:  # a container may run under a number that has no name
+        return f"uid-{number}"

@@ -7,20 +7,20 @@ process is stopped.
 from __future__ import annotations
 
 import argparse
-import json
+import getpass
 import os
 import sys
-import time
 from pathlib import Path
 
 from airflow_package_manager.cli import rendering
-from airflow_package_manager.cli.application import Application, opened
-from airflow_package_manager.cli.exit_status import OK, STATUS_BY_CODE, STATUS_BY_STATE
-from airflow_package_manager.cli.problem import problem as problem_text
+from airflow_package_manager.cli.application import Application
+from airflow_package_manager.cli.exit_status import CANCELLED, INTERNAL, OK, STATUS_BY_CODE, STATUS_BY_STATE
+from airflow_package_manager.cli.problem import problem, problem_json
 from airflow_package_manager.cli.reading import show, wired
+from airflow_package_manager.cli.terminal import say, tell
 from airflow_package_manager.domain.operation import TERMINAL, Operation, State
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet
-from airflow_package_manager.errors import TokenInvalid
+from airflow_package_manager.errors import PackageManagerError, TokenInvalid
 from airflow_package_manager.refusals import Malformed
 from airflow_package_manager.web import wire
 
@@ -34,25 +34,27 @@ def plan(arguments: argparse.Namespace) -> int:
     changes = tuple(
         Change(action, requirement) for action in Action for requirement in getattr(arguments, action.value)
     )
-    text = None if arguments.file is None else _read(arguments.file)
-    change_set = ChangeSet(changes, text, arguments.restore, frozenset(arguments.acknowledge))
-    if sum((bool(changes), text is not None, arguments.restore is not None)) != 1:
+    if sum((bool(changes), arguments.file is not None, arguments.restore is not None)) != 1:
         raise Malformed(
             "A plan is of changes, or of a whole file, or of a revision.",
             next_action="Give --add/--update/--remove, or --file, or --restore.",
             field="arguments",
         )
-    application = opened()
+    text = None if arguments.file is None else _read(arguments.file)
+    change_set = ChangeSet(changes, text, arguments.restore, frozenset(arguments.acknowledge))
+    application: Application = arguments.opened(drive=False)
     operation, token = _planned(application, change_set)
     if operation.plan is None:
-        return _refused(arguments, operation)
+        return _refused(arguments, application, operation)
     if arguments.output == "json":
-        created = wire.operation_created(operation, token, time.time(), planning_deadline=application.planning_deadline)
+        created = wire.operation_created(
+            operation, token, application.clock(), planning_deadline=application.planning_deadline
+        )
         return show(arguments, lambda: "", lambda: created)
-    sys.stdout.write(
-        f"{rendering.plan(operation.plan)}\n\n{rendering.operation(operation, time.time())}\n"
+    say(
+        f"{rendering.plan(operation.plan)}\n\n{rendering.operation(operation, application.clock())}\n"
         f"token      {token}\n"
-        f"To apply:  {TOKEN_VARIABLE}=… airflow-package-manager apply {operation.id} --digest {operation.plan_digest}\n"
+        f"To apply:  {TOKEN_VARIABLE}=… airflow-package-manager apply {operation.id} --digest {operation.plan_digest}"
     )
     return OK
 
@@ -61,14 +63,13 @@ def apply(arguments: argparse.Namespace) -> int:
     """Apply a plan that was made before."""
     token = os.environ.get(TOKEN_VARIABLE)
     if token is None:
-        if sys.stdin.isatty():
-            sys.stderr.write("Token: ")
-        token = sys.stdin.readline(_LONGEST_TOKEN).strip()
+        token = getpass.getpass("Token: ") if sys.stdin.isatty() else sys.stdin.readline(_LONGEST_TOKEN)
+    token = token.strip()
     if not token:
         raise TokenInvalid(
             "There is no token.", next_action=f"Put it into {TOKEN_VARIABLE}, or write it to standard input."
         )
-    application = opened(drive=not arguments.no_wait)
+    application: Application = arguments.opened(drive=not arguments.no_wait)
     return _applied(arguments, application, arguments.operation, token, arguments.digest)
 
 
@@ -94,18 +95,20 @@ def restore(arguments: argparse.Namespace) -> int:
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Drop a plan, or roll a running operation back."""
-    application = opened()
+    application: Application = arguments.opened(drive=False)
     found = application.manager.cancel(application.principal, arguments.operation)
-    now = time.time()
+    now = application.clock()
     return show(arguments, lambda: rendering.operation(found, now), lambda: wired(application, found))
 
 
 def resume(arguments: argparse.Namespace) -> int:
     """Take up the active operation when nobody drives it, and wait for its end."""
-    application = opened(drive=True)
+    application: Application = arguments.opened(drive=True)
     active = application.manager.active(application.principal)
     if active is None:
-        sys.stderr.write("No operation is active: there is nothing to resume.\n")
+        tell("No operation is active: there is nothing to resume.")
+        if arguments.output == "json":
+            say("null")
         return OK
     application.drive(active.id)
     return _waited(arguments, application, active.id)
@@ -117,43 +120,52 @@ def _change(arguments: argparse.Namespace, action: Action) -> int:
 
 
 def _asked(arguments: argparse.Namespace, change_set: ChangeSet) -> int:
-    application = opened(drive=not arguments.no_wait)
+    if not arguments.yes and (arguments.output == "json" or not sys.stdin.isatty()):
+        raise Malformed(
+            "Nobody can be asked: standard input is no terminal, or the output is for a program.",
+            next_action="Give --yes, or use 'plan' and 'apply' to look in between.",
+            field="arguments",
+        )
+    application: Application = arguments.opened(drive=not arguments.no_wait)
     operation, token = _planned(application, change_set)
     if operation.plan is None:
-        return _refused(arguments, operation)
+        return _refused(arguments, application, operation)
     if arguments.output == "text":
-        sys.stdout.write(rendering.plan(operation.plan) + "\n")
-    if not arguments.yes and not _confirmed():
+        say(rendering.plan(operation.plan))
+    if not arguments.yes and not _confirmed(application, operation):
         application.manager.cancel(application.principal, operation.id)
-        sys.stderr.write("Nothing was changed.\n")
-        return OK
+        tell("Nothing was changed.")
+        return CANCELLED
     return _applied(arguments, application, operation.id, token, operation.plan_digest or "")
 
 
-def _confirmed() -> bool:
-    if not sys.stdin.isatty():
-        raise Malformed(
-            "Nobody can be asked: standard input is no terminal.", next_action="Give --yes.", field="arguments"
-        )
+def _confirmed(application: Application, operation: Operation) -> bool:
     sys.stderr.write("Apply? [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    try:
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+    except KeyboardInterrupt:
+        application.manager.cancel(application.principal, operation.id)
+        tell("\nNothing was changed.")
+        raise
 
 
 def _planned(application: Application, change_set: ChangeSet) -> tuple[Operation, str]:
     operation, token = application.manager.plan(application.principal, change_set)
     said = ""
     try:
-        while operation.state is State.PLANNING:
+        while True:
+            operation = application.manager.operation(application.principal, operation.id)
+            if operation.state is not State.PLANNING:
+                return operation, token
             if operation.step != said and sys.stderr.isatty():
                 said = operation.step
-                sys.stderr.write(f"{said} …\n")
-            time.sleep(_POLL_SECONDS)  # noqa: TID251  this is the command line's own waiting
-            operation = application.manager.operation(application.principal, operation.id)
+                tell(f"{said} …")
+            application.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         application.manager.cancel(application.principal, operation.id)
+        tell("\nThe plan was dropped; nothing was changed.")
         raise
-    return operation, token
 
 
 def _applied(
@@ -161,7 +173,7 @@ def _applied(
 ) -> int:
     operation = application.manager.apply(application.principal, operation_id, token, digest)
     if arguments.no_wait:
-        now = time.time()
+        now = application.clock()
         return show(arguments, lambda: rendering.operation(operation, now), lambda: wired(application, operation))
     return _waited(arguments, application, operation_id)
 
@@ -174,32 +186,35 @@ def _waited(arguments: argparse.Namespace, application: Application, operation_i
             for event in application.manager.events(application.principal, operation_id, after, 100):
                 after = max(after, event.sequence or 0)
                 if arguments.output == "text":
-                    sys.stdout.write(rendering.event(event) + "\n")
-                    sys.stdout.flush()
+                    say(rendering.event(event))
             if operation.state in TERMINAL:
                 break
-            time.sleep(_POLL_SECONDS)  # noqa: TID251  this is the command line's own waiting
+            application.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:
         application.stop()
-        sys.stderr.write(
-            f"Stopped waiting. The operation goes on in the api-server; look with"
-            f" 'airflow-package-manager status {operation_id}', undo with 'cancel {operation_id}'.\n"
+        tell(
+            "\nStopped waiting. The operation goes on in the api-server; look with"
+            f" 'airflow-package-manager status {operation_id}', go on here with 'airflow-package-manager resume',"
+            f" undo with 'airflow-package-manager cancel {operation_id}'."
         )
         raise
-    now = time.time()
+    now = application.clock()
     show(arguments, lambda: rendering.operation(operation, now), lambda: wired(application, operation))
     return STATUS_BY_STATE[operation.state.value]
 
 
-def _refused(arguments: argparse.Namespace, operation: Operation) -> int:
-    problem = dict(operation.problem or {})
-    if arguments.output == "json":
-        sys.stdout.write(json.dumps(problem, indent=2) + "\n")
-    else:
-        sys.stderr.write(problem_text(problem) + "\n")
+def _refused(arguments: argparse.Namespace, application: Application, operation: Operation) -> int:
     if operation.state is State.CANCELLED:
-        return STATUS_BY_STATE[operation.state.value]
-    return STATUS_BY_CODE[str(problem.get("code", "internal"))]
+        tell("The plan was cancelled meanwhile; nothing was changed.")
+        if arguments.output == "json":
+            say(wired(application, operation).model_dump_json(indent=2))
+        return CANCELLED
+    why = operation.problem or PackageManagerError("The plan ended without a reason.").as_problem()
+    if arguments.output == "json":
+        say(problem_json(why))
+    else:
+        tell(problem(why))
+    return STATUS_BY_CODE.get(str(why["code"]), INTERNAL)
 
 
 def _read(path: str) -> str:

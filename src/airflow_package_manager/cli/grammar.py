@@ -30,6 +30,20 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _revision(text: str) -> int:
+    return _number(text, 0, 999_999_999)
+
+
+def _count(text: str) -> int:
+    return _number(text, 1, 200)
+
+
+def _number(text: str, low: int, high: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):  # noqa: PLR2004
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+    return int(text)
+
+
 def _command(commands: Subparsers, name: str, handler: str, text: str) -> argparse.ArgumentParser:
     parser = commands.add_parser(name, help=text, description=text)
     parser.add_argument(
@@ -49,14 +63,14 @@ def _add_reading(commands: Subparsers) -> None:
     )
     parser.add_argument("--query", default="", help="only names that contain this")
     parser = _command(commands, "show", "reading:show_package", "Show one project: releases, needs, where installed.")
-    parser.add_argument("name")
+    parser.add_argument("name", help="a project")
     parser = _command(commands, "status", "reading:status", "Show the components, or how one operation stands.")
     parser.add_argument("operation", nargs="?", help="id of an operation (default: the components)")
     parser = _command(commands, "history", "reading:history", "Show operations, newest first.")
-    parser.add_argument("--limit", type=int, default=20, help="how many (default: 20)")
+    parser.add_argument("--limit", type=_count, default=20, help="how many, up to 200 (default: 20)")
     parser = _command(commands, "diff", "reading:difference", "Show how the requirements differ between revisions.")
-    parser.add_argument("before", type=int, help="a revision")
-    parser.add_argument("after", type=int, nargs="?", help="a later revision (default: the file as it is now)")
+    parser.add_argument("before", type=_revision, help="a revision")
+    parser.add_argument("after", type=_revision, nargs="?", help="a later revision (default: the file as it is now)")
     _command(commands, "doctor", "reading:doctor", "Look at what users get wrong, and say the next action.")
     _command(commands, "config", "running:show_config", "Print every setting, its value, and where it came from.")
 
@@ -66,7 +80,7 @@ def _add_changing(commands: Subparsers) -> None:
     for action in _ACTIONS:
         parser.add_argument(f"--{action}", action="append", default=[], metavar="REQUIREMENT", help=f"{action} this")
     parser.add_argument("--file", metavar="PATH", help="a whole new requirements file ('-': standard input)")
-    parser.add_argument("--restore", type=int, metavar="REVISION", help="go back to this revision")
+    parser.add_argument("--restore", type=_revision, metavar="REVISION", help="go back to this revision")
     _add_acknowledge(parser)
     parser = _command(
         commands,
@@ -83,10 +97,10 @@ def _add_changing(commands: Subparsers) -> None:
         parser.add_argument("requirement", nargs="+", help="for example 'pandas>=2.1'; names only to remove")
         _add_asking(parser)
     parser = _command(commands, "restore", "changing:restore", "Go back to an earlier revision.")
-    parser.add_argument("revision", type=int)
+    parser.add_argument("revision", type=_revision, help="its number, as in the history; 0 is what was found first")
     _add_asking(parser)
     parser = _command(commands, "cancel", "changing:cancel", "Drop a plan, or roll a running operation back.")
-    parser.add_argument("operation")
+    parser.add_argument("operation", help="id of a plan or operation")
     _command(commands, "resume", "changing:resume", "Take up an operation whose driver died, and end it.")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import shlex
+from collections.abc import Iterable, Mapping
 
 
 def problem(body: Mapping[str, object]) -> str:
@@ -11,14 +13,34 @@ def problem(body: Mapping[str, object]) -> str:
     for key in ("violations", "causes", "lines"):
         rows = body.get(key)
         if isinstance(rows, list):
-            lines += ["  " + str(row.get("message") or row.get("reason")) for row in rows if isinstance(row, dict)]
-    for key in ("acknowledgements", "suggestions", "available"):
+            lines += [f"  {line}" for row in rows if isinstance(row, dict) for line in _row(row)]
+    for key in ("acknowledgements", "suggestions", "available", "allowed"):
         names = body.get(key)
         if isinstance(names, list) and names:
             lines.append(f"  {key}: " + ", ".join(map(str, names)))
+    if isinstance(body.get("operation"), str):
+        lines.append(f"  operation: {body['operation']}")
     for key in ("difference", "resolver"):
         text = body.get(key)
         if isinstance(text, str):
             lines += [f"  {line}" for line in text.splitlines()]
     lines.append(f"Next: {body.get('next_action', '')}")
+    names = body.get("acknowledgements")
+    if body.get("code") == "acknowledgement-required" and isinstance(names, list):
+        lines.append("Add:  " + " ".join(f"--acknowledge {shlex.quote(str(name))}" for name in names))
     return "\n".join(lines)
+
+
+def problem_json(body: Mapping[str, object]) -> str:
+    """Return the problem as the HTTP API sends it."""
+    from airflow_package_manager.web.problems import stored_problem  # noqa: PLC0415  text needs no pydantic
+
+    return json.dumps(stored_problem(body), indent=2)
+
+
+def _row(row: Mapping[str, object]) -> Iterable[str]:
+    said = str(row.get("message") or row.get("reason") or "")
+    number = row.get("number")
+    yield f"line {number}: {said}" if isinstance(number, int) else said
+    if row.get("next_action"):
+        yield f"  {row['next_action']}"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
-import time
+import json
 from collections.abc import Callable
 
 from pydantic import BaseModel
 
 from airflow_package_manager.cli import rendering
-from airflow_package_manager.cli.application import Application, opened
+from airflow_package_manager.cli.application import Application
 from airflow_package_manager.cli.exit_status import FAILED, OK
+from airflow_package_manager.cli.terminal import say
 from airflow_package_manager.domain.inventory import CheckStatus
 from airflow_package_manager.domain.operation import Operation
 from airflow_package_manager.domain.planning import text_difference
@@ -20,7 +20,7 @@ from airflow_package_manager.web import wire
 
 def list_packages(arguments: argparse.Namespace) -> int:
     """Print requested, locked and installed."""
-    application = opened()
+    application: Application = arguments.opened(drive=False)
     found = application.manager.inventory(application.principal)
     found = wire.filtered(found, scope=arguments.scope, query=arguments.query)
     return show(arguments, lambda: rendering.inventory(found), lambda: wire.packages(found))
@@ -28,15 +28,15 @@ def list_packages(arguments: argparse.Namespace) -> int:
 
 def show_package(arguments: argparse.Namespace) -> int:
     """Print one project whole."""
-    application = opened()
+    application: Application = arguments.opened(drive=False)
     found = application.manager.package(application.principal, arguments.name)
     return show(arguments, lambda: rendering.package(found), lambda: wire.package_detail(found))
 
 
 def status(arguments: argparse.Namespace) -> int:
     """Print the components, or one operation."""
-    application = opened()
-    now = time.time()
+    application: Application = arguments.opened(drive=False)
+    now = application.clock()
     if arguments.operation:
         operation = application.manager.operation(application.principal, arguments.operation)
         return show(arguments, lambda: rendering.operation(operation, now), lambda: wired(application, operation))
@@ -47,32 +47,38 @@ def status(arguments: argparse.Namespace) -> int:
 
 def history(arguments: argparse.Namespace) -> int:
     """Print operations, newest first."""
-    application = opened()
+    application: Application = arguments.opened(drive=False)
     found, following = application.manager.history(application.principal, None, arguments.limit)
     active = application.manager.active(application.principal)
     return show(
         arguments,
         lambda: rendering.history(found),
-        lambda: wire.operations(found, following, active, time.time(), planning_deadline=application.planning_deadline),
+        lambda: wire.operations(
+            found, following, active, application.clock(), planning_deadline=application.planning_deadline
+        ),
     )
 
 
 def difference(arguments: argparse.Namespace) -> int:
-    """Print how the requirements differ, as a unified diff in both outputs."""
-    application = opened()
+    """Print how the requirements differ, as a unified diff."""
+    application: Application = arguments.opened(drive=False)
     before = _text_of(application, arguments.before)
     after = (
         application.manager.requirements(application.principal).text
         if arguments.after is None
         else _text_of(application, arguments.after)
     )
-    sys.stdout.write(text_difference(before, after))
+    found = text_difference(before, after)
+    if arguments.output == "json":
+        say(json.dumps({"before": arguments.before, "after": arguments.after, "difference": found}, indent=2))
+    elif found:
+        say(found.removesuffix("\n"))
     return OK
 
 
 def doctor(arguments: argparse.Namespace) -> int:
     """Print every check; the exit status tells whether one failed."""
-    application = opened()
+    application: Application = arguments.opened(drive=False)
     found = application.manager.health(application.principal)
     lines: list[str] = []
     for check in found:
@@ -85,14 +91,13 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace, text: Callable[[], str], model: Callable[[], BaseModel]) -> int:
     """Print one answer in the output that was asked for."""
-    answer = model().model_dump_json(indent=2) if arguments.output == "json" else text()
-    sys.stdout.write(answer + "\n")
+    say(model().model_dump_json(indent=2) if arguments.output == "json" else text())
     return OK
 
 
 def wired(application: Application, operation: Operation) -> BaseModel:
     """Return an operation as the HTTP API would send it now."""
-    return wire.operation(operation, time.time(), planning_deadline=application.planning_deadline)
+    return wire.operation(operation, application.clock(), planning_deadline=application.planning_deadline)
 
 
 def _text_of(application: Application, revision: int) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
 from airflow_package_manager import settings
 from airflow_package_manager.cli.exit_status import OK
+from airflow_package_manager.cli.terminal import say
 from airflow_package_manager.redaction import without_credentials
 from airflow_package_manager.refusals import Malformed
 
@@ -20,10 +20,10 @@ def show_config(arguments: argparse.Namespace) -> int:
         rows = [
             {"name": value.name, "value": without_credentials(value.raw), "source": value.source} for value in values
         ]
-        sys.stdout.write(json.dumps(rows, indent=2) + "\n")
+        say(json.dumps(rows, indent=2))
     else:
         for value in values:
-            sys.stdout.write(f"{value.name} = {without_credentials(value.raw)}  ({value.source})\n")
+            say(f"{value.name} = {without_credentials(value.raw)}  ({value.source})")
     return OK
 
 
