@@ -159,12 +159,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("denied_packages", "", _names, "Projects that may never be installed, directly or as a dependency."),
     Setting("planning_timeout", "60", _seconds(5, 600), "Seconds after which the resolver is stopped while planning."),
     Setting("install_timeout", "600", _seconds(10, 7200), "Seconds after which an installation is stopped."),
-    Setting(
-        "preflight_component",
-        "scheduler",
-        _choice(*COMPONENTS),
-        "The component whose environment the throw-away check before a rollout uses.",
-    ),
     Setting("preflight_timeout", "120", _seconds(10, 3600), "Seconds that the check before a rollout may take."),
     Setting(
         "ready_timeout",
@@ -212,7 +206,6 @@ class Settings:
     denied_packages: tuple[str, ...]
     planning_timeout: int
     install_timeout: int
-    preflight_component: str
     preflight_timeout: int
     ready_timeout: int
     soak: int

@@ -106,7 +106,7 @@ def test_lists_are_read(home: dict[str, str]) -> None:
         ("index_url", "https://user:hunter2@packages.example.com", "without credentials"),
         ("extra_index_urls", "https://a.example.com https://user:hunter2@b.example.com", "without credentials"),
         ("index_credentials_file", "netrc", "absolute path"),
-        ("preflight_component", "flower", "one of"),
+        ("scheduler_restart", "flower", "one of"),
         ("scheduler_restart", "kill", "handover, drain"),
     ],
 )
