@@ -27,7 +27,8 @@ def machine() -> str:
     information = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     models = [line.partition(":")[2].strip() for line in information if line.startswith("model name")]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{os.cpu_count()} cores of {models[0] if models else platform.machine()}, {memory:.0f} GiB, {platform.system()}"
+    model = models[0] if models else platform.machine()
+    return f"{os.cpu_count()} cores of {model}, {memory:.0f} GiB, {platform.system()}"
 
 
 def versions() -> str:
