@@ -7,6 +7,7 @@ import re
 import shlex
 import signal
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,9 +62,8 @@ def composed(
     airflow = Airflow(home, python, port, {}, environment, log=home / "composed.log")
     prepared = airflow.run(*_command(services["prepare"], home, port))
     assert prepared.returncode == 0, prepared.stderr
-    with contextlib.ExitStack() as running:
-        for name in sorted(COMPONENTS):
-            running.enter_context(_running(_command(services[name], home, port), environment, airflow.log))
+    commands = [_command(services[name], home, port) for name in sorted(COMPONENTS)]
+    with _running(commands, environment, airflow.log):
         airflow.wait_until_healthy()
         journey.until(lambda: set(machine.reports(airflow)) == COMPONENTS or None, "all reports", 60)
         yield airflow
@@ -103,22 +103,33 @@ def _command(service: Mapping[str, Any], home: Path, port: int) -> list[str]:
 
 
 @contextlib.contextmanager
-def _running(command: list[str], environment: Mapping[str, str], log: Path) -> Iterator[None]:
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command,
-            env=dict(environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+def _running(commands: list[list[str]], environment: Mapping[str, str], log: Path) -> Iterator[None]:
+    """Run all of them, and stop all at once; what does not go by itself is killed."""
+    with contextlib.ExitStack() as started:
+        output = started.enter_context(log.open("ab"))
+        processes: list[subprocess.Popen[bytes]] = []
+        started.callback(_stop, processes)
+        processes.extend(
+            subprocess.Popen(
+                command,
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+            for command in commands
         )
-    try:
         yield
-    finally:
+
+
+def _stop(processes: list[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
         process.send_signal(signal.SIGTERM)
+    end = time.monotonic() + STOP_SECONDS
+    for process in processes:
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(max(0.0, end - time.monotonic()))
         except subprocess.TimeoutExpired:
             process.kill()
-            raise
+            process.wait(10)

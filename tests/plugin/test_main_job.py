@@ -78,6 +78,16 @@ def test_components_restart_one_after_another(airflow: Airflow, added: Added) ->
     assert steps == [(name, step) for name in EXECUTING_FIRST for step in ("restarting", "current")]
 
 
+def test_the_server_that_did_not_need_to_restart_is_current_and_says_on_what(airflow: Airflow, added: Added) -> None:
+    assert added.done["state"] == "SUCCEEDED", added.done["problem"]
+    status, found = airflow.api("GET", "components", token=airflow.token("admin"))
+    assert status == 200
+    [server] = [row for row in found["components"] if row["name"] == "api-server"]
+    assert server["status"] == "Current"
+    if server["stamp"] is None:  # else an earlier test had it restarted
+        assert "at its next start" in server["instances"][0]["message"]
+
+
 def test_the_dag_that_could_not_be_imported_runs(airflow: Airflow, added: Added) -> None:
     assert added.done["state"] == "SUCCEEDED", added.done["problem"]
     token = airflow.token("admin")
