@@ -65,7 +65,9 @@ def _retries(found: config.AirflowConfiguration) -> Check:
     return Check(
         name,
         CheckStatus.WARNING,
-        cause + " Tasks that end while the api-server restarts may fail.",
+        cause + " Tasks that end while the api-server restarts may fail."
+        " (As this process sees it: variables that only the components have, such as those of standalone, do not"
+        " show here.)",
         f"Set execution_api_retries = {RETRIES}, execution_api_retry_wait_max = {RETRY_WAIT:g} and"
         f" max_failed_heartbeats = {FAILED_HEARTBEATS} in [workers].",
     )
