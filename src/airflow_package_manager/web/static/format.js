@@ -39,6 +39,16 @@ export function duration(seconds) {
   return `${Math.floor(whole / 3600)} h${whole % 3600 >= 60 ? ` ${Math.floor((whole % 3600) / 60)} min` : ""}`;
 }
 
+/**
+ * How long a change may take, as a part of a sentence.
+ * @param {{usual_seconds: number | null, longest_seconds: number | null}} plan
+ */
+export function expected(plan) {
+  const usual = plan.usual_seconds === null ? "" : `usually about ${duration(plan.usual_seconds)}`;
+  const longest = plan.longest_seconds === null ? "" : `at most ${duration(plan.longest_seconds)}`;
+  return [usual, longest].filter(Boolean).join(", ");
+}
+
 /** @param {number | null} bytes */
 export function size(bytes) {
   if (bytes === null) return "";

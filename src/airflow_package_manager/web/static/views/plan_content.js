@@ -1,7 +1,7 @@
 /** What a plan would do, for people: packages, warnings, restarts, the file, the lock. */
 import { difference, file } from "../diff.js";
 import { h, name, visible } from "../dom.js";
-import { duration, plural, sentence, size } from "../format.js";
+import { expected, plural, sentence, size } from "../format.js";
 import { icon } from "../icons.js";
 import { badge, card, folded, notice } from "../parts.js";
 
@@ -85,7 +85,7 @@ function restartCard(plan) {
   if (!plan.lock_changes) {
     return card("Restarts", {}, h("p", { class: "calm" }, icon("check"), "Nothing restarts: only the file changes."));
   }
-  return card("Restarts", { note: plan.longest_seconds !== null && `At most ${duration(plan.longest_seconds)} in all` },
+  return card("Restarts", { note: expected(plan) && `Takes ${expected(plan)}` },
     h("ol", { class: "route", "aria-label": "Order of restarts" },
       h("li", { class: "route-first" }, icon("check"), h("span", null, "Preflight")),
       plan.components.map((one) => h("li", null, icon("server"), name(one))),

@@ -2,7 +2,7 @@
 import { serverNow } from "../api.js";
 import { confirmDialog } from "../dialog.js";
 import { fill, h, name, visible } from "../dom.js";
-import { dateTime, duration, sentence, timeOfDay } from "../format.js";
+import { dateTime, duration, expected, sentence, timeOfDay } from "../format.js";
 import { button, card, folded, notice, pill, say } from "../parts.js";
 import { again, planFrom } from "../planning.js";
 import { problemNotice } from "../problem.js";
@@ -56,7 +56,7 @@ export function progressView(operation, cancel, signal) {
 
   const drawHero = keyed((/** @type {Operation} */ now) => fill(hero,
     h("div", { class: "hero-top" }, pill(now.state), now.revision !== null && h("span", { class: "muted" }, `Revision ${now.revision}`),
-      h("span", { class: "muted" }, now.ended_at ? "took " : "for ", elapsed, !now.ended_at && plan?.longest_seconds ? `, at most ${duration(plan.longest_seconds)}` : "")),
+      h("span", { class: "muted" }, now.ended_at ? "took " : "for ", elapsed, !now.ended_at && plan ? [", ", expected(plan)] : "")),
     h("h2", { dir: "auto" }, visible(now.summary)),
     h("p", { class: "muted" }, `${visible(now.owner.name)}, ${dateTime(now.accepted_at ?? now.created_at)}`),
     !now.ended_at && h("div", { class: "working" }, h("span", { class: "spinner", "aria-hidden": "true" }),
