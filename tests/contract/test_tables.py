@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Column, Integer, MetaData, String, Table, inspect, select, text, update
+from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, inspect, select, text, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.event import listens_for
@@ -281,3 +281,25 @@ def test_names_fit_every_database() -> None:
         names = [table.name, *rules, *(index.name for index in table.indexes)]
         assert all(0 < len(str(name)) <= 63 for name in names)
         assert not table.foreign_keys
+
+
+def test_a_database_that_may_not_be_written_says_so_and_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "airflow.db"
+    sqlite3.connect(path).close()
+    engine = create_engine(f"sqlite:///file:{path}?mode=ro&uri=true")
+    try:
+        with pytest.raises(StoreUnavailable, match="does not let this process create") as found:
+            tables.ensure_tables(engine)
+    finally:
+        engine.dispose()
+    assert "read-only copy" in found.value.next_action
+
+
+def test_a_copy_of_postgresql_that_only_reads_is_named_as_such(postgres: Postgres) -> None:
+    with postgresql_engine(postgres) as engine:
+        reading = create_engine(f"{rendered(engine)}%20-cdefault_transaction_read_only%3Don")
+        try:
+            with pytest.raises(StoreUnavailable, match="does not let this process create"):
+                tables.ensure_tables(reading)
+        finally:
+            reading.dispose()

@@ -34,6 +34,11 @@ _MYSQL_CONTENTION = frozenset({1205, 1213, 3572})
 _MYSQL_NO_TABLE = 1146
 _POSTGRESQL_NO_TABLE = "42P01"
 
+_POSTGRESQL_REFUSED = frozenset({"42501", "25006", "3F000"})
+"""insufficient_privilege, read_only_sql_transaction, and a schema that the user may not even look into"""
+_MYSQL_REFUSED = frozenset({1044, 1142, 1290, 1792, 1836})
+"""No right on the database, no right on the table, a server or transaction that only reads"""
+
 T = TypeVar("T")
 
 
@@ -114,6 +119,12 @@ def _translated(error: Exception) -> PackageManagerError:
             "The package manager's tables are not there, or not complete, in Airflow's database.",
             next_action="Restart Airflow's web server, which creates them; 'airflow-package-manager doctor' looks.",
         )
+    if _may_not_write(cause):
+        return StoreUnavailable(
+            "Airflow's database does not let this process create or write the package manager's tables.",
+            next_action="Connect to the primary and not to a read-only copy, and give Airflow's database user the right"
+            " to create tables and write them.",
+        )
     if isinstance(error, (OperationalError, InterfaceError, PoolTimeoutError, RaceLost)):
         return DatabaseBusy("The database did not answer in time, or is locked by another writer.")
     if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -125,6 +136,12 @@ def _names_missing_table(cause: BaseException | None) -> bool:
     if isinstance(cause, sqlite3.OperationalError):
         return "no such table" in str(cause)
     return _sqlstate(cause) == _POSTGRESQL_NO_TABLE or _errno(cause) == _MYSQL_NO_TABLE
+
+
+def _may_not_write(cause: BaseException | None) -> bool:
+    if isinstance(cause, sqlite3.OperationalError):
+        return "readonly" in str(cause)
+    return _sqlstate(cause) in _POSTGRESQL_REFUSED or _errno(cause) in _MYSQL_REFUSED
 
 
 def _sqlstate(cause: BaseException | None) -> str | None:
