@@ -46,9 +46,9 @@ class Client:
         return self.request("POST", path, {"content-type": "application/json", **headers}, [content])
 
     def request(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Iterable[bytes] = ()
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Iterable[bytes | None] = ()
     ) -> Reply:
-        """Send; each item of `body` is one chunk."""
+        """Send; each item of `body` is one chunk, None is where the connection ends."""
         raw_path, _, query = path.partition("?")
         scope = {
             "type": "http",
@@ -70,7 +70,7 @@ class Client:
         }
         return asyncio.run(self._exchange(scope, list(body)))
 
-    async def _exchange(self, scope: dict[str, Any], chunks: list[bytes]) -> Reply:
+    async def _exchange(self, scope: dict[str, Any], chunks: list[bytes | None]) -> Reply:
         self.raised, self.read = None, 0
         sent: list[dict[str, Any]] = []
 
@@ -78,6 +78,8 @@ class Client:
             if not chunks:
                 return {"type": "http.request", "body": b"", "more_body": False}
             chunk = chunks.pop(0)
+            if chunk is None:
+                return {"type": "http.disconnect"}
             self.read += len(chunk)
             return {"type": "http.request", "body": chunk, "more_body": bool(chunks)}
 

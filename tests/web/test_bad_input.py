@@ -250,3 +250,13 @@ def test_a_bad_query_is_malformed_and_names_the_field(house: House, query: str) 
 def test_a_post_takes_no_query(house: House) -> None:
     reply = house.client.post(OPERATIONS + "?dry_run=1", changing("admin"), {"restore": 0})
     assert (reply.status, reply.json()["field"]) == (400, "dry_run")
+
+
+def test_a_connection_that_ends_within_the_body_is_no_error_of_the_server(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {**changing("admin"), "content-type": "application/json"}
+    reply = house.client.request("POST", PREFIX + "operations", headers, [b'{"changes"', None])
+    assert reply.status == 400
+    assert house.client.raised is None
+    assert caplog.text == ""

@@ -13,10 +13,11 @@ from pathlib import Path
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.responses import Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.requests import ClientDisconnect
 
 from airflow_package_manager.domain.access import Principal
 from airflow_package_manager.errors import NotAuthenticated, PackageManagerError
-from airflow_package_manager.refusals import MethodNotAllowed
+from airflow_package_manager.refusals import Malformed, MethodNotAllowed
 from airflow_package_manager.web import body, dispatch, pages
 from airflow_package_manager.web.dispatch import Admitted, Dispatcher, Head
 from airflow_package_manager.web.handlers import Api
@@ -57,13 +58,7 @@ def create_app(
         return dispatcher.admit(_head(request), principal)
 
     async def read(request: Request, admitted: Admitted = Depends(admit)) -> bytes:  # noqa: B008
-        found = bytearray()
-        if admitted.body_limit:
-            async for chunk in request.stream():
-                found += chunk
-                if len(found) > admitted.body_limit:
-                    raise body.too_large(admitted.body_limit)
-        return bytes(found)
+        return await _bounded(request, admitted.body_limit)
 
     def everything(
         request: Request,
@@ -83,6 +78,20 @@ def create_app(
     for kind in (PackageManagerError, StarletteHTTPException, Exception):
         app.add_exception_handler(kind, refuse)
     return app
+
+
+async def _bounded(request: Request, limit: int) -> bytes:
+    """Read at most `limit` bytes; with 0 nothing is read."""
+    found = bytearray()
+    try:
+        if limit:
+            async for chunk in request.stream():
+                found += chunk
+                if len(found) > limit:
+                    raise body.too_large(limit)
+    except ClientDisconnect:
+        raise Malformed("The connection ended before the body did.", field="body") from None
+    return bytes(found)
 
 
 def _translated(error: Exception) -> Exception:
