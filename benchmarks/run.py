@@ -68,7 +68,7 @@ def main() -> int:
         f"* Versions: {versions()}",
         f"* Load average before {before}, after {load()}",
         f"* {len(figures) - len(missed)} of {len(figures)} goals reached"
-        + "".join(f"; missed: {figure.question}" for figure in missed),
+        + (f"; missed: {', '.join(figure.question for figure in missed)}" if missed else ""),
         "",
     ]
     RESULTS.write_text("\n".join(head) + "\n" + "\n".join(measurement.markdown() for measurement in found))
