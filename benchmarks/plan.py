@@ -38,8 +38,9 @@ UV = str(Path(sys.executable).parent / "uv")
 _METHOD = (
     "Ours: the resolver of a plan, from question to lock with hashes and metadata. The chain: a shell script that makes"
     " the same planning environment, asks uv the same question with the same roots and options, and compiles the same"
-    " lock with hashes (it starts `mkdir` and `ln` for each distribution of the image, which flatters ours). pip: `pip install --dry-run --report` with the image's names as requirements and its protected"
-    " versions pinned, from an environment of its own (`--python` names the image); it makes no lock. In turns, caches"
+    " lock with hashes (it starts `mkdir` and `ln` for each distribution of the image, which flatters ours)."
+    " pip: `pip install --dry-run --report` with the image's names as requirements and its protected versions pinned,"
+    " from an environment of its own (`--python` names the image); it makes no lock. In turns, caches"
     f" warm, our own memory of listings off. `{' '.join(LOCAL)}` from an index on loopback, `{' '.join(REAL)}` from the"
     f" real one. Forbidden: `{FORBIDDEN}` against a running house of {house.REQUIREMENTS} requirements, from asking for"
     " the plan until it is REFUSED in the database with its causes."
