@@ -159,6 +159,30 @@ def test_a_child_that_ends_on_a_new_site_runs_again_on_the_last_good_one(tidy_ho
     assert restored.child_pid == report.child_pid
 
 
+def test_a_child_that_dies_late_goes_back_too_while_its_revision_is_rolled_out(tidy_house: House) -> None:
+    good = tidy_house.lock(1, current=True)
+    tidy_house.supervise()
+    tidy_house.ready_and_remembered(good)
+    bad = tidy_house.lock(2, "exit-after=2")
+    tidy_house.stamp(2)
+    tidy_house.report(READY, lock_digest=bad)
+    report = tidy_house.report(FELL_BACK, failed_digest=bad, lock_digest=good)
+    assert report.stamp == 2
+    assert tidy_house.directory.read_last_good("triggerer") == LastGood(good)
+
+
+def test_a_new_site_is_remembered_when_its_revision_becomes_current(tidy_house: House) -> None:
+    good = tidy_house.lock(1, current=True)
+    tidy_house.supervise()
+    tidy_house.ready_and_remembered(good)
+    better = tidy_house.lock(2)
+    tidy_house.stamp(2)
+    tidy_house.report(READY, lock_digest=better)
+    assert tidy_house.directory.read_last_good("triggerer") == LastGood(good)
+    tidy_house.directory.write_current(2)
+    tidy_house.ready_and_remembered(better)
+
+
 def test_a_child_that_is_not_ready_in_time_on_a_new_site_is_replaced(tidy_house: House) -> None:
     port = free_port()
     good = tidy_house.lock(1, f"answer={port}", current=True)

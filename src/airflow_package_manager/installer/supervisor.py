@@ -182,7 +182,8 @@ class _Supervisor:
                     why = f"the child ended with status {status} after {readiness.age():.0f} s on its new site"
                     return self._after_failure(why, proven=proven) or status
                 ready = readiness.is_ready()
-                if ready and not proven and readiness.has_soaked() and not self._run.fell_back:
+                settled = ready and readiness.has_soaked() and not self._run.fell_back
+                if settled and not proven and not self._wanted.in_flight():
                     proven = True
                     self._remember_good(LastGood(self._run.digest))
                 if not ready and readiness.age() > self._timing.ready_timeout:

@@ -69,6 +69,17 @@ class WantedSite:
         directory = self._directory
         return site_choice.wanted_revision(self.stamp, directory.read_current(), directory.revisions())
 
+    def in_flight(self) -> bool:
+        """Tell whether the stamp's revision is still being rolled out; in doubt it is.
+
+        A component that dies late, on a slow machine or while the next one restarts, must still be able to go back.
+        """
+        try:
+            current = self._directory.read_current()
+        except (OSError, ValueError):
+            return True
+        return self.stamp is not None and (current is None or self.stamp > current)
+
     def digest(self) -> str | None:
         """Return the lock digest that is wanted; None for none at all, and for a lock that cannot be read."""
         try:
