@@ -122,8 +122,17 @@ class House:
             raise AssertionError(f"no report {state} {wanted}; there are {self.reports(component)}") from None
 
     def look_around(self) -> None:
-        """Remember every process below ours, to be able to say at the end that none is left."""
-        self.seen.update(processes.descendants(os.getpid()))
+        """Remember every process below our supervisors, to be able to say at the end that none is left.
+
+        Not below the test's own process: other tests' servers live there too.
+        """
+        for supervisor in self.supervisors:
+            found = processes.process(supervisor.pid)
+            self.seen.update(
+                processes.descendants(supervisor.pid)
+                if found is None
+                else (found, *processes.descendants(supervisor.pid))
+            )
         for _, pid, _ in self.events():
             found = processes.process(pid)
             if found is not None:
