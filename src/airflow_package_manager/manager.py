@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from airflow_package_manager.domain import change_sets
+from airflow_package_manager.domain import change_sets, record
 from airflow_package_manager.domain.access import Permission, Principal, token_hash
 from airflow_package_manager.domain.events import Kind, event
 from airflow_package_manager.domain.inventory import Check
@@ -119,7 +119,7 @@ class PackageManager(Reading):
                 operation,
                 identity=principal.identity,
                 address=principal.address,
-                details={"request": operation.request},
+                details={"request": record.of_request(dict(operation.request))},
                 summary=operation.summary,
             )
             self._repository.add(
@@ -153,7 +153,7 @@ class PackageManager(Reading):
                 identity=principal.identity,
                 address=principal.address,
                 state=State.ACCEPTED,
-                details={"digest": digest},
+                details={"digest": digest, **(record.of_plan(operation.plan) if operation.plan else {})},
                 summary=operation.summary,
             )
             operation = self._repository.accept(
