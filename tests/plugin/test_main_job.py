@@ -91,11 +91,20 @@ def test_the_server_that_did_not_need_to_restart_is_current_and_says_on_what(air
 def test_the_dag_that_could_not_be_imported_runs(airflow: Airflow, added: Added) -> None:
     assert added.done["state"] == "SUCCEEDED", added.done["problem"]
     token = airflow.token("admin")
-    journey.until(
-        lambda: "needs_good_package.py" not in journey.import_errors(airflow, token) or None, "no import error", 60
-    )
+    _until_imported(airflow, token)
     run = journey.run_dag(airflow, token, "needs_good_package")
     assert journey.finished(airflow, token, "needs_good_package", run) == "success"
+
+
+def test_a_package_that_a_dag_still_imports_is_not_removed(airflow: Airflow, added: Added) -> None:
+    assert added.done["state"] == "SUCCEEDED", added.done["problem"]
+    token, text = airflow.token("admin"), machine.requirements(airflow)
+    removed = journey.command(airflow, "remove", "--yes", "good-with-dependency", components="dag-processor")
+    assert removed.returncode == 10, removed.stdout + removed.stderr
+    assert "needs_good_package.py" in removed.stdout
+    assert "correct the DAGs first" in removed.stdout
+    assert machine.requirements(airflow) == text
+    _until_imported(airflow, token)
 
 
 def test_a_token_works_once(added: Added) -> None:
@@ -150,3 +159,9 @@ def test_update_remove_with_the_orphan_and_restore_by_command_line(airflow: Airf
 def _locked(airflow: Airflow) -> dict[str, str]:
     rows = json.loads(journey.command(airflow, "list", "--output", "json").stdout)["packages"]
     return {row["name"]: row["locked"] for row in rows if row["locked"]}
+
+
+def _until_imported(airflow: Airflow, token: str) -> None:
+    journey.until(
+        lambda: "needs_good_package.py" not in journey.import_errors(airflow, token) or None, "no import error", 60
+    )
