@@ -209,7 +209,7 @@ def test_how_long_it_usually_takes_is_learnt_from_what_went_well() -> None:
     second, _ = app.plan(add("humanize"))
     assert second.plan is not None
     assert second.plan.usual_seconds == pytest.approx(took, abs=1)
-    assert second.plan.usual_seconds < (second.plan.longest_seconds or 0)
+    assert (second.plan.usual_seconds or 0) < (second.plan.longest_seconds or 0)
     assert second.plan_digest == second.plan.digest()
 
 
