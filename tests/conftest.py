@@ -18,6 +18,7 @@ QUICK = {
 }
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep tests that share something slow to start on one worker of pytest-xdist."""
     for item in items:
