@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as json_module
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
@@ -68,7 +69,9 @@ class Client:
             "server": (HOST, 80),
             "state": {},
         }
-        return asyncio.run(self._exchange(scope, list(body)))
+        # In a thread of its own: a browser's event loop may be running in this one.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(self._exchange(scope, list(body)))).result()
 
     async def _exchange(self, scope: dict[str, Any], chunks: list[bytes | None]) -> Reply:
         self.raised, self.read = None, 0
