@@ -170,7 +170,7 @@ class _Supervisor:
         """Return what to start next on, or the status to end with; the child has ended then."""
         readiness = Readiness(self._ready_url, self._timing.soak, self._timing.probe)
         good = self._directory.read_last_good(self._component)
-        proven = good is not None and good.digest == self._run.digest
+        proven, settled = good is not None and good.digest == self._run.digest, False
         try:
             while True:
                 self._signals.take(child.send)
@@ -180,9 +180,10 @@ class _Supervisor:
                 if status is not None:
                     processes.end_all(child.leftovers(), _END_PATIENCE, self._tick)
                     why = f"the child ended with status {status} after {readiness.age():.0f} s on its new site"
+                    proven = proven or (settled and not self._wanted.in_flight())
                     return self._after_failure(why, proven=proven) or status
                 ready = readiness.is_ready()
-                settled = ready and readiness.has_soaked() and not self._run.fell_back
+                settled = settled or (ready and readiness.has_soaked() and not self._run.fell_back)
                 if settled and not proven and not self._wanted.in_flight():
                     proven = True
                     self._remember_good(LastGood(self._run.digest))
