@@ -24,7 +24,7 @@ demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopb
 	$(BIN)/python -m testenv.demo
 
 test: lint ## Everything: lint, types, import contracts, every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
 
 lint: $(READY) $(VENV)/.node ## Format, lint, types, import contracts, the page's types
 	$(BIN)/ruff format --check .

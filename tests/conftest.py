@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from testenv.airflow_home import Airflow
@@ -18,14 +19,19 @@ QUICK = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share something slow to start on one worker of pytest-xdist."""
-    for item in items:
-        if item.get_closest_marker("airflow"):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
-        elif item.path.parent.name in {"crash", "browser", "supervisor"}:
-            item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest-xdist has no types
+    """Keeps tests that share something slow to start on one worker; all others go where there is room."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        room = nodeid.split("/")[1]
+        if room == "plugin" or nodeid.startswith("tests/browser/test_main_job.py"):
+            return "airflow"
+        return room if room in {"browser", "crash", "supervisor"} else nodeid.partition("::")[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> Rooms:
+    return Rooms(config, log)
 
 
 @pytest.fixture(scope="session")
