@@ -29,7 +29,7 @@ from airflow_package_manager.refusals import (
     NoComponents,
     NothingToChange,
 )
-from airflow_package_manager.settings import COMPONENTS
+from airflow_package_manager.setting_forms import COMPONENTS
 from tests.unit import made
 
 IMAGE = made.image({"apache-airflow-core": "3.3.2", "protobuf": "6.33.6", "requests": "2.32.5"})
