@@ -286,8 +286,9 @@ def _lines(pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _event(line: bytes, request: Request) -> WatchEvent:
     try:
         read: Any = json.loads(line)
-    except ValueError as error:
-        raise ClusterUnavailable(f"An event of {request} is no JSON.") from error
-    if read.get("type") == "ERROR":
-        raise watch_failure(read.get("object") or {}, request)
-    return WatchEvent(str(read["type"]), read["object"])
+        type_, found = str(read["type"]), dict(read["object"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise ClusterUnavailable(f"What came as an event of {request} is none.") from error
+    if type_ == "ERROR":
+        raise watch_failure(found, request)
+    return WatchEvent(type_, found)
