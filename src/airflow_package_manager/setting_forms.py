@@ -114,7 +114,9 @@ def labels(raw: str) -> tuple[tuple[str, str], ...]:
     """Return label → value."""
     parts = names(raw)
     found = tuple(_pair(part) for part in parts)
-    if any("=" not in part for part in parts) or any(not _LABEL.fullmatch(key) or not _LABEL_VALUE.fullmatch(value) for key, value in found):
+    if any("=" not in part for part in parts) or any(
+        not _LABEL.fullmatch(key) or not _LABEL_VALUE.fullmatch(value) for key, value in found
+    ):
         raise ValueError("labels as key=value, separated by commas")
     return found
 
