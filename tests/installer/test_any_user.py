@@ -18,6 +18,7 @@ import pytest
 
 from airflow_package_manager.domain import report
 from airflow_package_manager.domain.lock import Lock
+from airflow_package_manager.installer import preflight_record
 from testenv.package_index import PackageIndexServer
 from testenv.wheels import IndexFile, wheel
 from tests.installer.environment import UV, Installer
@@ -44,7 +45,6 @@ test -e "$uv" || { mkdir -p "${uv%/*}"; touch "$uv"; }
 mount --bind /mnt/bin/uv "$uv"
 mount -o remount,bind,ro /
 mount -o remount,bind,ro /mnt
-mount -o remount,bind,ro /dev/shm
 exec setpriv --reuid "$BOX_USER" --regid 0 --clear-groups --no-new-privs --bounding-set=-all env -i \
   PATH=/usr/bin:/bin HOME=/ AIRFLOW_HOME=/opt/airflow AIRFLOW__PACKAGE_MANAGER__INDEX_URL="$BOX_INDEX" "$@"
 """
@@ -207,3 +207,17 @@ def test_without_a_network_the_cache_of_another_user_is_enough(box: Box) -> None
     shutil.rmtree(box.volume / "sites" / lock.digest())
     status, answer = box.install(1001, "1")
     assert (status, answer["outcome"]) == (0, report.INSTALLED), answer
+
+
+def test_the_check_in_the_main_container_needs_no_place_to_write(box: Box, index: PackageIndexServer) -> None:
+    box.mount.stage(lock_of(box, index, "1.0"), 7)
+    assert box.install(1000, "7")[0] == 0
+    box.volume.chmod(0o755)
+    words = ["env", "AIRFLOW_PACKAGE_MANAGER_SITE=/mnt/volume/active", "/mnt/image/bin/python", "-m"]
+    words += ["airflow_package_manager.installer.preflight_check", "--site", "/mnt/volume/active"]
+    words += ["--locks", "/mnt/locks", "--revision", "7", "--record", "/mnt/termination-log", "--timeout", "60"]
+    status, _, errors = box.run(2000, [*words, "--direct", "good-package"])
+    record = preflight_record.parse(box.log.read_text())
+    assert status == 0, errors
+    assert record is not None
+    assert (record.status, record.pid) == (preflight_record.PASSED, 1)

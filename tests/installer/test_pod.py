@@ -39,8 +39,9 @@ class Pod:
         words = ["--locks", str(self.mount.folder), f"--stamp={stamp}", "--active", str(self.active)]
         return self.installer.command(*words, "--wait", str(wait), *more)
 
-    def start(self, stamp: str, *more: str, wait: float = 0, **more_environ: str) -> subprocess.Popen[str]:
-        environ = {"PATH": os.defpath, "HOME": "/nonexistent", **self.installer.environ, **more_environ}
+    def start(self, stamp: str, *more: str, wait: float = 0, index_url: str = "") -> subprocess.Popen[str]:
+        environ = {"PATH": os.defpath, "HOME": "/nonexistent", **self.installer.environ}
+        environ |= {"AIRFLOW__PACKAGE_MANAGER__INDEX_URL": index_url or self.installer.index_url}
         return subprocess.Popen(
             self.command(stamp, *more, wait=wait),
             env=environ,
@@ -49,8 +50,8 @@ class Pod:
             text=True,
         )
 
-    def run(self, stamp: str, *more: str, wait: float = 0, **more_environ: str) -> tuple[int, dict[str, Any]]:
-        return ended(self.start(stamp, *more, wait=wait, **more_environ))
+    def run(self, stamp: str, *more: str, wait: float = 0, index_url: str = "") -> tuple[int, dict[str, Any]]:
+        return ended(self.start(stamp, *more, wait=wait, index_url=index_url))
 
     def main(self, code: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run what the main container runs: an interpreter that activates `active`."""
@@ -217,9 +218,8 @@ def test_an_image_with_another_python_is_no_outage(pod: Pod, header: dict[str, A
 def test_an_upgraded_image_that_owns_a_file_of_the_lock_is_no_outage(pod: Pod) -> None:
     file = wheel("takes-over", "1.0", files={"image_package/part.py": "MINE = True\n"})
     with PackageIndexServer([file]) as index:
-        environ = {"AIRFLOW__PACKAGE_MANAGER__INDEX_URL": index.url}
         pod.mount.stage(pod.installer.environment.lock(file, image="f" * 64), 4, current=4)
-        status, answer = pod.run("4", **environ)
+        status, answer = pod.run("4", index_url=index.url)
     assert (status, answer["outcome"], answer["code"]) == (0, report.NO_SITE, "gate")
     assert "image_package/part.py" in answer["cause"]
 
@@ -228,7 +228,7 @@ def test_an_index_that_is_away_keeps_the_pod_waiting_for_its_packages(pod: Pod, 
     with PackageIndexServer() as gone:
         url = gone.url
     pod.mount.stage(one, 4, current=4)
-    status, answer = pod.run("4", AIRFLOW__PACKAGE_MANAGER__INDEX_URL=url)
+    status, answer = pod.run("4", index_url=url)
     assert (status, answer["code"], answer["retryable"]) == (75, "index-unavailable", True)
 
 
@@ -325,7 +325,7 @@ def test_told_to_stop_while_installing_it_leaves_nothing_behind(pod: Pod) -> Non
     with PackageIndexServer([file]) as index:
         index.delays["slow-package"] = 60.0
         pod.mount.stage(pod.installer.environment.lock(file), 1, current=1)
-        process = pod.start("1", AIRFLOW__PACKAGE_MANAGER__INDEX_URL=index.url)
+        process = pod.start("1", index_url=index.url)
         deadline = time.monotonic() + 30
         while not index.requests:
             assert time.monotonic() < deadline
@@ -354,14 +354,13 @@ def test_pods_that_start_together_survive_the_death_of_the_one_that_works(pod: P
     with PackageIndexServer([file]) as index:
         index.delays["slow-package"] = 3.0
         lock = pod.mount.stage(pod.installer.environment.lock(file), 1, current=1)
-        environ = {"AIRFLOW__PACKAGE_MANAGER__INDEX_URL": index.url}
-        first = pod.start("1", **environ)
+        first = pod.start("1", index_url=index.url)
         deadline = time.monotonic() + 30
         while not index.requests:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         links = [tmp_path / f"pod-{number}" / "active" for number in range(3)]
-        others = [pod.start("1", "--active", str(link), **environ) for link in links]
+        others = [pod.start("1", "--active", str(link), index_url=index.url) for link in links]
         time.sleep(0.5)
         below = processes.descendants(first.pid)
         first.kill()

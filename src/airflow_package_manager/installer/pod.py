@@ -67,7 +67,8 @@ def run(
     return answer
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
+def _stop(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # told once is told
     raise Stopped
 
 
