@@ -7,17 +7,26 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_package_manager.adapters.kubernetes.api import Api
+from airflow_package_manager.adapters.kubernetes.configmap_store import ConfigMapStore
+from airflow_package_manager.adapters.kubernetes.connection import Connection
+from airflow_package_manager.adapters.kubernetes.kinds import CONFIG_MAP
 from airflow_package_manager.adapters.local.directory_store import DirectoryStore
 from airflow_package_manager.domain.lock import text_digest
 from airflow_package_manager.errors import StoreConflict, StoreUnavailable
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.ports import RequirementStore, StoreChanges
 from airflow_package_manager.refusals import StoreTooLarge
+from tests.fakes.cluster import MemoryApi
 from tests.fakes.store import MemoryStore
 from tests.supervisor.house import lock_of
+
+if TYPE_CHECKING:
+    from testenv.cluster import Cluster
 
 LOCK = "# a lock\n"
 
@@ -32,17 +41,36 @@ class World:
     """The same store as another process would open it."""
 
 
-@pytest.fixture(params=["fake", "directory"])
+REAL = pytest.param("kubernetes", marks=pytest.mark.cluster)
+
+
+@pytest.fixture(params=["fake", "directory", "config-map", REAL])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     if request.param == "fake":
         memory = MemoryStore()
         return World(memory, memory.edit, lambda: memory)
+    if request.param == "config-map":
+        return _config_maps(MemoryApi(), "airflow")
+    if request.param == "kubernetes":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        api = Api(Connection(kubeconfig=str(cluster.kubeconfig)))
+        return _config_maps(api, request.getfixturevalue("namespace"))
     root = tmp_path / "package_manager"
     return World(
         DirectoryStore(Directory(root)),
         lambda text: (root / "requirements.txt").write_bytes(text.encode()),
         lambda: DirectoryStore(Directory(root)),
     )
+
+
+def _config_maps(api: Api | MemoryApi, namespace: str) -> World:
+    def store() -> ConfigMapStore:
+        return ConfigMapStore(api, namespace=namespace, name="airflow-config-pypi")
+
+    def edit(text: str) -> None:
+        api.patch(CONFIG_MAP, namespace, "airflow-config-pypi", {"data": {"requirements.txt": text}})
+
+    return World(store(), edit, store)
 
 
 def test_nothing_is_an_empty_store(world: World) -> None:
@@ -169,8 +197,8 @@ def test_what_is_not_ours_is_never_touched(root: Path) -> None:
     for name, text in foreign.items():
         (root / name).write_text(text)
     store = DirectoryStore(Directory(root))
-    text = store.write(StoreChanges(text="a\n"), store.read().version)
-    found = store.write(StoreChanges(delete_locks=frozenset({7})), text.version)
+    written = store.write(StoreChanges(text="a\n"), store.read().version)
+    found = store.write(StoreChanges(delete_locks=frozenset({7})), written.version)
     assert dict(found.locks) == {}
     assert {name: (root / name).read_text() for name in foreign} == foreign
 
@@ -197,8 +225,8 @@ def test_a_write_whose_writer_died_is_finished_by_the_next_one(root: Path, died_
     directory = Directory(root)
     store = DirectoryStore(directory)
     base = store.write(StoreChanges(text="a\n"), store.read().version)
-    text = store.write(StoreChanges(text="b\n"), base.version)
-    store.write(StoreChanges(put_locks={1: LOCK}, current=1), text.version)
+    written_text = store.write(StoreChanges(text="b\n"), base.version)
+    store.write(StoreChanges(put_locks={1: LOCK}, current=1), written_text.version)
     wanted = store.read()
     written = {"base": text_digest("a\n"), "text": "b\n", "put_locks": {"1": LOCK}, "delete_locks": [], "current": 1}
     done = ["nothing", "lock", "text", "current"].index(died_after)
