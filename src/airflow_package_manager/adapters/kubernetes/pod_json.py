@@ -16,7 +16,7 @@ _KEPT_LABELS = (POD_TEMPLATE_HASH, REVISION_HASH)
 
 
 def trim(pod: Object) -> Object:
-    """Return what is looked at, and no more: arguments and environment may hold secrets, and 1,000 pods must be small."""
+    """Return what is looked at, and no more: arguments may hold secrets, and 1,000 pods must be small."""
     metadata, status = pod["metadata"], pod.get("status") or {}
     labels, owner, stamp = metadata.get("labels") or {}, controller_of(pod), stamp_of(pod)
     return {

@@ -122,24 +122,26 @@ def instance(pod: Object, verdict: Verdict, *, main: str, installer: str | None,
 
 def _obstacles(pod: Object, wanted: Wanted) -> Iterator[Verdict]:
     """Yield what keeps the pod from running, the most telling first."""
-    yield from _not_scheduled(pod, wanted)
-    yield from _cannot_start(pod)
+    yield from not_scheduled(pod, wanted.now, wanted.limits)
+    yield from cannot_start(pod)
     yield from _installer(pod, wanted)
     yield from _other_init(pod, wanted)
     yield from _main(pod, wanted)
 
 
-def _not_scheduled(pod: Object, wanted: Wanted) -> Iterator[Verdict]:
+def not_scheduled(pod: Object, now: float, limits: Limits) -> Iterator[Verdict]:
+    """Yield that no node takes it; `now` in Unix seconds."""
     scheduled = condition(pod, "PodScheduled")
     if scheduled is not None and scheduled.get("status") == "False":
-        since = wanted.now - (seconds(scheduled.get("lastTransitionTime")) or wanted.now)
+        since = now - (seconds(scheduled.get("lastTransitionTime")) or now)
         message = f"no node takes it: {scheduled.get('message') or scheduled.get('reason')}"
-        late = since >= wanted.limits.unschedulable
+        late = since >= limits.unschedulable
         status = Status.FAILED if late else Status.IN_PROGRESS
         yield Verdict(status, message, scheduled.get("reason"), final=late, infrastructure=True)
 
 
-def _cannot_start(pod: Object) -> Iterator[Verdict]:
+def cannot_start(pod: Object) -> Iterator[Verdict]:
+    """Yield that the kubelet cannot start one of its containers."""
     for row in containers(pod):
         waiting = state(row, "waiting")
         reason = waiting.get("reason")
