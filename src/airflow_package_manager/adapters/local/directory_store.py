@@ -37,6 +37,7 @@ class DirectoryStore:
 
     def write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
         """Write all of `changes` or nothing; `active` moves right after `current`."""
+        changes.of_locks()
         with self._right():
             found = self._snapshot()
             if found.version != expected_version:
