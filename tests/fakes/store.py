@@ -63,6 +63,8 @@ class MemoryStore:
             self._version += 1
 
     def _write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
+        if changes.text is not None and (changes.put_locks or changes.delete_locks or changes.current is not None):
+            raise ValueError("text and locks are never written together")
         with self._guard:
             if expected_version != str(self._version):
                 raise StoreConflict("The store was written by somebody else.")

@@ -44,6 +44,8 @@ class StoreSnapshot:
     """The revision of the last success."""
     version: str
     """Opaque: a write is conditional on it."""
+    manager: str | None = None
+    """Who else writes the text, where the store knows and it is not us; for example ``argocd-controller``."""
 
     def digest(self) -> str:
         """Return the SHA-256 of text, `current`, and the current lock's digest (a torn lock counts as its text)."""
