@@ -107,7 +107,7 @@ def references(configured: Iterable[tuple[str, str]], chart: str, release: str =
 def preset(chart: str, release: str = "") -> dict[str, Reference]:
     """Return component → reference by a chart's labels; an empty release is any."""
     chart = _ALIASES.get(chart, chart)
-    suffix = f",{_RELEASE[chart]}={release}" if release else ""
+    suffix = f",{_RELEASE[chart]}={release}" if release and chart in _RELEASE else ""
     return {
         component: Reference(selector=labels + suffix, configured=False) for component, labels in PRESETS[chart].items()
     }
@@ -150,13 +150,11 @@ def find(api: Lookups, namespace: str, component: str, reference: Reference, *, 
 def _reference(text: str) -> Reference:
     kind, separator, name = text.partition("/")
     known = kind.lower().partition(".")[0]
-    if separator and "=" not in text and " " not in text:
-        if known in SUPPORTED and _NAME.fullmatch(name):
-            return Reference(SUPPORTED[known], name)
-        if known in _FOREIGN:
-            raise ValueError(f"a Deployment or StatefulSet; a {kind} cannot be restarted safely from here")
-        raise ValueError("Deployment/name or StatefulSet/name, or a label selector")
-    if not _SELECTOR.fullmatch(text):
+    if separator and known in SUPPORTED and _NAME.fullmatch(name):
+        return Reference(SUPPORTED[known], name)
+    if separator and known in _FOREIGN:
+        raise ValueError(f"a Deployment or StatefulSet; a {kind} cannot be restarted safely from here")
+    if known in SUPPORTED or not _SELECTOR.fullmatch(text):
         raise ValueError("Deployment/name or StatefulSet/name, or a label selector")
     return Reference(selector=text)
 
