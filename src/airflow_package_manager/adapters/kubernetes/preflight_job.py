@@ -226,7 +226,7 @@ def _mounts(container: Object) -> list[Object]:
 def _option(container: Object, option: str) -> str | None:
     """Return the value of an option in a container's command line, None where it is not given."""
     words = [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
+    for word, following in zip(words, [*words, ""][1:], strict=True):
         if word == option and following:
             return following
         if word.startswith(f"{option}="):
