@@ -14,7 +14,8 @@ from pathlib import Path
 from airflow_package_manager.cli.exit_status import STATUS_BY_CODE as EXIT_BY_CODE
 from airflow_package_manager.cli.grammar import build_parser
 from airflow_package_manager.refusals import all_errors
-from airflow_package_manager.settings import ENVIRONMENT_PREFIX, SETTINGS
+from airflow_package_manager.setting_table import SETTINGS
+from airflow_package_manager.settings import ENVIRONMENT_PREFIX
 from airflow_package_manager.web.endpoints import ENDPOINTS
 from airflow_package_manager.web.problems import STATUS_BY_CODE
 
