@@ -380,7 +380,7 @@ def _too_old(scene: Scene) -> tuple[Request, Answer]:
 def forget(cluster: Cluster) -> None:
     """Let the server forget what was, if it still knows everything since it was started: a new one knows only now."""
     if _watch_from_the_beginning(Connection(kubeconfig=str(cluster.kubeconfig)), "default").status < 400:
-        cluster.restart_apiserver()
+        cluster.restart_apiserver(at_once=True)
 
 
 def _watch_from_the_beginning(connection: Connection, namespace: str) -> Answer:
@@ -389,7 +389,7 @@ def _watch_from_the_beginning(connection: Connection, namespace: str) -> Answer:
         if answer.status != 200:
             return answer
         told = b"".join(pieces).split(b"\n")[0]
-        event = json.loads(told) if told else {"type": "none"}
+        event: Object = json.loads(told) if told else {"type": "none"}
         if event["type"] != "ERROR":
             return answer
         return Answer(event["object"]["code"], {}, json.dumps(event["object"]).encode())
