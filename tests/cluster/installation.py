@@ -76,7 +76,7 @@ class Installation:
         replicas: int = 1,
         stamp: int | None = None,
         scripts: Iterable[Mapping[str, str]] = (),
-        pod: Mapping[str, object] | None = None,
+        pod: Mapping[str, Any] | None = None,
         **spec: object,
     ) -> str:
         """Create a workload whose pods of revision 1, or without one, report `lock.1`; return its path."""
