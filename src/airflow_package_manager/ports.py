@@ -38,16 +38,6 @@ class StoreChanges:
     current: int | None = None
     """The new `current`; None leaves it."""
 
-    def of_locks(self) -> bool:
-        """Tell whether locks or `current` change; raises `ValueError` when the text is to change with them.
-
-        A store may keep the two in two objects, which cannot change together.
-        """
-        locks = bool(self.put_locks or self.delete_locks or self.current is not None)
-        if locks and self.text is not None:
-            raise ValueError("one write changes either the text, or locks and current")
-        return locks
-
 
 class RequirementStore(Protocol):
     """Where requirements and locks live."""
