@@ -10,83 +10,18 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_package_manager import setting_values
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.redaction import without_credentials
 
 SECTION = "package_manager"
 ENVIRONMENT_PREFIX = "AIRFLOW__PACKAGE_MANAGER__"
-COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", "api-server")
-"""What Airflow 3 can run, in the default order of a rollout: what executes before what parses, the api-server last."""
-_INDEX_ADDRESS = re.compile(
-    r"https?://(?:[^\s/@:?#\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE | re.ASCII
-)
-
-
-def _text(raw: str) -> str:
-    return raw
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        if raw not in allowed:
-            raise ValueError("one of " + ", ".join(allowed))
-        return raw
-
-    return parse
-
-
-def _seconds(low: int, high: int) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", raw) or not low <= int(raw) <= high:
-            raise ValueError(f"a whole number of seconds from {low} to {high}")
-        return int(raw)
-
-    return parse
-
-
-def _names(raw: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in raw.split(",") if part.strip())
-
-
-def _components(raw: str) -> tuple[str, ...]:
-    names = _names(raw)
-    if names == ("auto",):
-        return ()
-    unknown = [name for name in names if name not in COMPONENTS]
-    if not names or unknown or len(set(names)) != len(names):
-        raise ValueError("auto, or some of " + ", ".join(COMPONENTS) + ", each once")
-    return names
-
-
-def _order(raw: str) -> tuple[str, ...]:
-    names = _names(raw)
-    if sorted(names) != sorted(COMPONENTS):
-        raise ValueError("all of " + ", ".join(COMPONENTS) + " in the order wanted")
-    return names
-
-
-def _url(raw: str) -> str:
-    if "@" in raw:
-        raise ValueError("an address without credentials (they go into the environment, netrc, or a file)")
-    if raw and not _INDEX_ADDRESS.fullmatch(raw):
-        raise ValueError("an http or https address of a Simple API index")
-    return raw
-
-
-def _urls(raw: str) -> tuple[str, ...]:
-    return tuple(_url(part) for part in raw.split() if part)
-
-
-def _absolute_path(raw: str) -> str:
-    if raw and not Path(raw).is_absolute():
-        raise ValueError("an absolute path, or empty")
-    return raw
+COMPONENTS = setting_values.COMPONENTS
 
 
 @dataclass(frozen=True)
@@ -106,84 +41,125 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "target",
         "auto",
-        _choice("auto", "local"),
+        setting_values.choice("auto", "local"),
         "Where Airflow's components run. `local`: one machine (or containers that share one directory), each component"
         " started by `airflow-package-manager run`. `auto` means `local` in this version.",
     ),
     Setting(
         "directory",
         "",
-        _absolute_path,
+        setting_values.absolute_path,
         "Where requirements, locks and sites are kept. Empty: `AIRFLOW_HOME/package_manager`.",
     ),
     Setting(
         "components",
         "auto",
-        _components,
+        setting_values.components,
         "Which components a change restarts, separated by commas. `auto`: all that are there; the api-server only"
         " when the change brings or removes Airflow plugins or providers.",
     ),
     Setting(
         "rollout_order",
         ", ".join(COMPONENTS),
-        _order,
+        setting_values.order,
         "The order of restarts when a change adds or updates. A change that only removes goes the other way round;"
         " the api-server is last both ways.",
     ),
-    Setting("token_lifetime", "3600", _seconds(60, 86400), "Seconds for which the token of a plan can be used."),
+    Setting(
+        "token_lifetime",
+        "3600",
+        setting_values.seconds(60, 86400),
+        "Seconds for which the token of a plan can be used.",
+    ),
     Setting(
         "index_url",
         "",
-        _url,
+        setting_values.url,
         "The package index (Simple API). Empty: uv's own default. No credentials in the address.",
     ),
     Setting(
         "extra_index_urls",
         "",
-        _urls,
+        setting_values.urls,
         "Further indexes, separated by spaces, asked before `index_url`; the first index that knows a name is used.",
     ),
     Setting(
         "index_credentials_file",
         "",
-        _absolute_path,
+        setting_values.absolute_path,
         "A netrc file with the credentials of the indexes, readable by Airflow's user only. Empty: the usual netrc.",
+    ),
+    Setting(
+        "wheelhouse",
+        "",
+        setting_values.absolute_path,
+        "A directory of wheels that takes the place of every index, for where there is no network; the same one where"
+        " plans are made and where components install. Empty: the indexes.",
     ),
     Setting(
         "protected_packages",
         "",
-        _names,
+        setting_values.names,
         "Further projects that may never be changed, separated by commas, beside Airflow, its providers, this plugin"
         " and uv.",
     ),
-    Setting("denied_packages", "", _names, "Projects that may never be installed, directly or as a dependency."),
-    Setting("planning_timeout", "60", _seconds(5, 600), "Seconds after which the resolver is stopped while planning."),
-    Setting("install_timeout", "600", _seconds(10, 7200), "Seconds after which an installation is stopped."),
-    Setting("preflight_timeout", "120", _seconds(10, 3600), "Seconds that the check before a rollout may take."),
+    Setting(
+        "denied_packages",
+        "",
+        setting_values.names,
+        "Projects that may never be installed, directly or as a dependency.",
+    ),
+    Setting(
+        "planning_timeout",
+        "60",
+        setting_values.seconds(5, 600),
+        "Seconds after which the resolver is stopped while planning.",
+    ),
+    Setting(
+        "install_timeout", "600", setting_values.seconds(10, 7200), "Seconds after which an installation is stopped."
+    ),
+    Setting(
+        "compile_bytecode",
+        "no",
+        setting_values.choice("no", "yes"),
+        "`yes`: compile what is installed at once, for a volume that components mount read-only. `no`: whatever is"
+        " imported first compiles it, which a component that cannot write there would do again in every process.",
+    ),
+    Setting(
+        "preflight_timeout",
+        "120",
+        setting_values.seconds(10, 3600),
+        "Seconds that the check before a rollout may take.",
+    ),
     Setting(
         "ready_timeout",
         "180",
-        _seconds(10, 3600),
+        setting_values.seconds(10, 3600),
         "Seconds within which a restarted component must be ready on its new site; else it goes back to the last good.",
     ),
-    Setting("soak", "30", _seconds(1, 600), "Seconds that a restarted component must stay alive to count as ready."),
+    Setting(
+        "soak",
+        "30",
+        setting_values.seconds(1, 600),
+        "Seconds that a restarted component must stay alive to count as ready.",
+    ),
     Setting(
         "heartbeat_timeout",
         "90",
-        _seconds(5, 3600),
+        setting_values.seconds(5, 3600),
         "Seconds to wait for Airflow's own heartbeat of a restarted component before the words 'not verified'.",
     ),
     Setting(
         "scheduler_restart",
         "handover",
-        _choice("handover", "drain"),
+        setting_values.choice("handover", "drain"),
         "`handover`: running LocalExecutor tasks finish on the old site while a new scheduler starts. `drain`: wait"
         " for them first.",
     ),
     Setting(
         "stop_timeout",
         "60",
-        _seconds(1, 86400),
+        setting_values.seconds(1, 86400),
         "Seconds that a component may take to stop after SIGTERM before it is killed (drain included).",
     ),
 )
@@ -202,10 +178,13 @@ class Settings:
     index_url: str
     extra_index_urls: tuple[str, ...]
     index_credentials_file: str
+    wheelhouse: str
+    """Empty means the indexes."""
     protected_packages: tuple[str, ...]
     denied_packages: tuple[str, ...]
     planning_timeout: int
     install_timeout: int
+    compile_bytecode: str
     preflight_timeout: int
     ready_timeout: int
     soak: int

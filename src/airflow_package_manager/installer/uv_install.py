@@ -41,6 +41,13 @@ _CAUSES: tuple[tuple[str, str, str, bool], ...] = (
         "The package index cannot be reached.",
         True,
     ),
+    ("index-unavailable", r"failed to read `--find-links`", "The wheelhouse cannot be read.", True),
+    (
+        "no-wheel",
+        r"was not found in the|there is no version of",
+        "The package index, or the wheelhouse, has a pinned version no more.",
+        False,
+    ),
 )
 
 
@@ -60,6 +67,8 @@ def uv_install(lock: Lock, *, target: Path, cache: Path, work: Path, settings: S
     (work / "tmp").mkdir()
     arguments = ["pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--link-mode", "hardlink"]
     arguments += ["--python", sys.executable, "--target", str(target), "--requirements", str(pins)]
+    if settings.compile_bytecode == "yes":
+        arguments.append("--compile-bytecode")
 
     def run(*more: str) -> Outcome:
         return uv_command.run(
