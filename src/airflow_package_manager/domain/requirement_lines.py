@@ -19,6 +19,7 @@ from airflow_package_manager.domain.requirement_door import (
     shown,
     strange_character,
 )
+from airflow_package_manager.domain.undecodable import without_bytes
 from airflow_package_manager.redaction import without_credentials
 
 _COMMENT = re.compile(r"(^|(?<!\s)\s+)#.*$")  # looks at a run of spaces from its start only: a million are read once
@@ -148,7 +149,7 @@ def _read(raw: str) -> Reading:
                 kind=LineKind.INVALID,
                 reason=f"it ends with U+{ord(end):04X}, which some programs take for a line end and others do not.",
             )
-        problem = strange_character(_body(physical), ascii_only=False)
+        problem = strange_character(_COMMENT.sub(_without_bytes, _body(physical)), ascii_only=False)
         if problem:
             return Reading(kind=LineKind.INVALID, reason=problem)
     logical, _end = _logical(raw)
@@ -193,6 +194,10 @@ _REASONS = {
     LineKind.FILE: "it refers to another file.",
     LineKind.OPTION: "it is an option of pip.",
 }
+
+
+def _without_bytes(comment: re.Match[str]) -> str:
+    return without_bytes(comment[0])  # nobody reads a comment: in which encoding it was written is nothing to us
 
 
 def _body(physical: str) -> str:
