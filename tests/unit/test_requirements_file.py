@@ -191,6 +191,21 @@ def test_hashes_stay_while_the_version_stays() -> None:
     assert updated.render() == f"foo[x]==1.0 \\\n    {HASH}  # pinned\nbar\n"
 
 
+@pytest.mark.parametrize("between", ["=", " ", "  "])
+def test_a_hash_goes_whole_however_it_was_written(between: str) -> None:
+    written = HASH.replace("=", between, 1)
+    file = RequirementsFile.parse(f"foo==1.0 {written} --config-settings a=b {written}  # pinned\n")
+    assert file.entries[0].hashes == {"a" * 64}
+    assert file.update(Requirement("foo==2.0")).render() == "foo==2.0 --config-settings a=b  # pinned\n"
+
+
+@pytest.mark.parametrize("digits", [63, 65])
+def test_a_hash_of_another_length_is_none(digits: int) -> None:
+    (entry,) = RequirementsFile.parse(f"foo==1.0 --hash=sha256:{'a' * digits}\n").entries
+    assert entry.hashes == frozenset()
+    assert len(entry.other_options) == 1
+
+
 def test_a_requirement_broken_over_lines_is_rewritten_on_one() -> None:
     updated = RequirementsFile.parse("foo \\\n >=1 # foo >=1\nbar\n").update(Requirement("foo>=2"))
     assert updated.render() == "foo>=2 # foo >=1\nbar\n"

@@ -25,7 +25,8 @@ from airflow_package_manager.redaction import without_credentials
 _COMMENT = re.compile(r"(^|(?<!\s)\s+)#.*$")  # looks at a run of spaces from its start only: a million are read once
 _LINE_END = re.compile(r"(?:\r\n|\n|\r|[\v\f\x1c-\x1e\x85\u2028\u2029])\Z")
 _OPTIONS = re.compile(r"(?:\A| )-")
-_HASH = re.compile(r"--hash(?:=| +)sha256:([0-9a-f]{64})", re.ASCII)
+_HASH = re.compile(r"--hash(?:=| +)sha256:([0-9a-f]{64})(?!\S)", re.ASCII)
+_ANY_HASH = re.compile(r"(?:\A| +)--hash(?:=| +)[^\s]+", re.ASCII)
 _OWN_OPTION = re.compile(r"--(?:hash|config-settings?|global-option)(?:=| +)[^\s]+", re.ASCII)
 _KINDS = (
     (re.compile(r"-e\b|--editable\b", re.ASCII), LineKind.EDITABLE),
@@ -127,6 +128,11 @@ def parts(raw: str) -> Parts:
     requirement = content[len(lead) : options.start()] if options else content[len(lead) :]
     rest = content[options.start() :].strip() if options else ""
     return Parts(lead, requirement.rstrip(), rest, comment[0] if comment else "", end)
+
+
+def without_hashes(options: str) -> str:
+    """Return the options of a requirement but those that name a hash."""
+    return _ANY_HASH.sub("", options).strip()
 
 
 def dangling(raw: str) -> bool:

@@ -12,7 +12,15 @@ from airflow_package_manager.domain.inventory import KeptLine
 from airflow_package_manager.domain.lock import normalised
 from airflow_package_manager.domain.plan import Action, Change
 from airflow_package_manager.domain.requirement_door import parse_requirement
-from airflow_package_manager.domain.requirement_lines import Line, Reading, RequirementLine, dangling, parts, split
+from airflow_package_manager.domain.requirement_lines import (
+    Line,
+    Reading,
+    RequirementLine,
+    dangling,
+    parts,
+    split,
+    without_hashes,
+)
 from airflow_package_manager.refusals import (
     AlreadyRequired,
     AmbiguousRequirement,
@@ -105,7 +113,7 @@ class RequirementsFile:
         part = parts(line.raw)
         options = part.options
         if new.specifier != old.specifier and line.reading.hashes:
-            options = " ".join(option for option in options.split() if not option.startswith("--hash"))
+            options = without_hashes(options)
         start = len(line.raw) - len(line.raw.lstrip(" \t\r\n\\"))
         if options == part.options and line.raw.startswith(part.requirement, start):
             raw = line.raw[:start] + str(new) + line.raw[start + len(part.requirement) :]
