@@ -145,6 +145,13 @@ SETTINGS: tuple[Setting, ...] = (
         "planning_timeout", "60", forms.seconds(5, 600), "Seconds after which the resolver is stopped while planning."
     ),
     Setting("install_timeout", "600", forms.seconds(10, 7200), "Seconds after which an installation is stopped."),
+    Setting(
+        "compile_bytecode",
+        "no",
+        forms.choice("no", "yes"),
+        "`yes`: compile what is installed at once, for a volume that components mount read-only. `no`: whatever is"
+        " imported first compiles it, which a component that cannot write there would do again in every process.",
+    ),
     Setting("preflight_timeout", "120", forms.seconds(10, 3600), "Seconds that the check before a rollout may take."),
     Setting(
         "ready_timeout",

@@ -53,6 +53,7 @@ class Settings:
     denied_packages: tuple[str, ...]
     planning_timeout: int
     install_timeout: int
+    compile_bytecode: str
     preflight_timeout: int
     ready_timeout: int
     soak: int
