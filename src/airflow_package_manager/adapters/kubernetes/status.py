@@ -104,7 +104,22 @@ def stuck(sight: Sight) -> tuple[Object, ...]:
     """
     if not sight.workload.is_observed or any(pod_json.is_leaving(pod) for pod in sight.own):
         return ()
-    found = [pod for pod in sight.own if str(pod["metadata"]["uid"]) not in sight.new and not pod_json.is_ready(pod)]
+    return _not_ready(sight, new=False)
+
+
+def stuck_once_restored(sight: Sight) -> tuple[Object, ...]:
+    """Return the pods that will be stuck when the StatefulSet gets another stamp than it has now."""
+    return _not_ready(sight, new=True)
+
+
+def _not_ready(sight: Sight, *, new: bool) -> tuple[Object, ...]:
+    found = [
+        pod
+        for pod in sight.own
+        if (str(pod["metadata"]["uid"]) in sight.new) is new
+        and not pod_json.is_ready(pod)
+        and not pod_json.is_leaving(pod)
+    ]
     return tuple(sorted(found, key=lambda pod: _ordinal(str(pod["metadata"]["name"])), reverse=True))
 
 
@@ -133,6 +148,7 @@ def component_status(name: str, sight: Sight, wanted: Wanted, heard_at: float) -
         final=verdict.final,
         infrastructure=verdict.infrastructure,
         unverified=unverified,
+        stopping=sight.workload.grace,
     )
 
 
