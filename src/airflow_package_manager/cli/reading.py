@@ -15,22 +15,22 @@ from airflow_package_manager.cli.terminal import say
 from airflow_package_manager.domain.inventory import CheckStatus
 from airflow_package_manager.domain.operation import Operation
 from airflow_package_manager.domain.planning import text_difference
-from airflow_package_manager.web import wire
+from airflow_package_manager.web import package_wire, wire
 
 
 def list_packages(arguments: argparse.Namespace) -> int:
     """Print requested, locked and installed."""
     application: Application = arguments.opened(drive=False)
     found = application.manager.inventory(application.principal)
-    found = wire.filtered(found, scope=arguments.scope, query=arguments.query)
-    return show(arguments, lambda: rendering.inventory(found), lambda: wire.packages(found))
+    found = package_wire.filtered(found, scope=arguments.scope, query=arguments.query)
+    return show(arguments, lambda: rendering.inventory(found), lambda: package_wire.packages(found))
 
 
 def show_package(arguments: argparse.Namespace) -> int:
     """Print one project whole."""
     application: Application = arguments.opened(drive=False)
     found = application.manager.package(application.principal, arguments.name)
-    return show(arguments, lambda: rendering.package(found), lambda: wire.package_detail(found))
+    return show(arguments, lambda: rendering.package(found), lambda: package_wire.package_detail(found))
 
 
 def status(arguments: argparse.Namespace) -> int:
