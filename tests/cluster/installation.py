@@ -15,6 +15,7 @@ from airflow_package_manager.adapters.kubernetes.workloads import Reference
 from airflow_package_manager.domain import report as reports
 from airflow_package_manager.domain.report import InstallReport
 from airflow_package_manager.domain.rollout import ComponentStatus, Status
+from airflow_package_manager.errors import ClusterUnavailable
 from testenv.cluster import Cluster, script
 from tests.cluster import workloads
 from tests.cluster.workloads import Object
@@ -134,13 +135,18 @@ class Installation:
         """Return the first status that is enough; with `rescue`, what is stuck is discarded meanwhile."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
-            found = self.target.observe(component, wanted)
-            if enough(found):
-                return found
+            try:
+                found = self.target.observe(component, wanted)
+            except ClusterUnavailable as error:  # as the driver does: it may pass
+                said = error.detail
+            else:
+                if enough(found):
+                    return found
+                said = str(found)
             if rescue:
                 self.target.discard_stuck(component)
             time.sleep(0.1)
-        raise AssertionError(f"it stayed {found}")
+        raise AssertionError(f"it stayed {said}")
 
     def current(self, component: str = "triggerer", wanted: str | None = None) -> ComponentStatus:
         return self.until(lambda found: found.status is Status.CURRENT, component, wanted)

@@ -301,6 +301,25 @@ def test_a_workload_made_anew_is_not_the_one_that_was_read(house: Installation) 
     assert house.target.stamp("triggerer").revision is None
 
 
+def test_our_own_stamp_whose_answer_was_lost_is_taken_for_done(house: Installation) -> None:
+    house.make("deployment", "triggerer")
+    workload = house.target._sightings.workload("triggerer")
+    house.restart("triggerer", 2)
+    after = house.target.stamp("triggerer")
+    house.target._patch("triggerer", workload, 2)
+    assert house.target.stamp("triggerer") == after
+
+
+def test_what_a_person_types_brings_a_stuck_set_back_even_when_we_could_not(house: Installation) -> None:
+    house.make("stateful_set", "triggerer", replicas=2, scripts=[house.scripted(2, "fail-install", back_off="60")])
+    house.current()
+    house.restart("triggerer", 2)
+    house.failed(wanted=house.digest(2))
+    assert house.target.by_hand("triggerer", None).endswith(
+        "&& kubectl --namespace " + house.namespace + " delete pod triggerer-1"
+    )
+
+
 def test_a_stamp_between_our_read_and_our_patch_wins(house: Installation) -> None:
     path = house.make("deployment", "triggerer")
     workload = house.target._sightings.workload("triggerer")

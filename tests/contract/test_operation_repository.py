@@ -54,6 +54,7 @@ def test_everything_that_is_saved_reads_back_equal(journal: Journal) -> None:
         preflight=True,
         templates={"scheduler": "f" * 64, "worker": ""},
         promoted=True,
+        current=3,
     )
     wanted = dataclasses.replace(
         added,

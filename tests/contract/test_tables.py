@@ -328,6 +328,6 @@ def test_a_row_of_an_earlier_version_still_loads(engine: Engine) -> None:
     assert found.progress == Progress(
         stamps={"scheduler": 3}, baseline_errors=("a.py",), started_at={"scheduler": 1.5}, preflight=True, passed=True
     )
-    assert (found.progress.templates, found.progress.promoted) == ({}, False)
+    assert (found.progress.templates, found.progress.promoted, found.progress.current) == ({}, False, 0)
     saved = dataclasses.replace(found, progress=dataclasses.replace(found.progress, templates={"scheduler": "f"}))
     assert operations.save(saved, []).progress.templates == {"scheduler": "f"}

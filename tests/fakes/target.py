@@ -110,6 +110,8 @@ class FakeTarget:
         """Look locks up in `snapshot` as a supervisor reads the shared directory; `named` are configured ones."""
         self.faults = faults or Faults()
         self.ready_after = ready_after
+        self.stopping = 0.0
+        """Seconds that an instance says it may take to stop."""
         self.preflight = Preflight.PASSES
         self.preflight_warnings: tuple[str, ...] = ()
         self.discarded: list[str] = []
@@ -156,7 +158,7 @@ class FakeTarget:
             return self._components[component].template
 
     def scale(self, component: str, instances: int) -> None:
-        """Let the component have one instance, or none."""
+        """Let the component have so many instances, or none."""
         with self._guard:
             self._components[component].instances = instances
 
@@ -279,36 +281,42 @@ class FakeTarget:
             target = found.wanted if wanted is None else wanted
             if found.instances == 0:
                 return ComponentStatus(component, Status.CURRENT, "no instance is wanted", (), unverified="nobody runs")
-            status, message, final = self._verdict(found, target)
-            if status is Status.NOT_FOUND:
-                return aggregate(component, ())
-            failed = status is Status.FAILED
-            instance = Instance(
-                name=f"{component}-1",
-                status=status,
-                message=message,
-                stamp=found.stamp,
-                lock_digest=found.digest if found.reports else None,
-                image=found.image,
-                python="cp311",
-                platform="linux_x86_64",
-                started_at=found.restarted_at,
-                restarts=found.restarts,
-                reported_at=self._clock(),
-                alive=status is not Status.UNKNOWN,
-                install_outcome="failed" if failed else "installed",
-                install_code="no-wheel" if failed else None,
-                install_cause=message if failed else None,
-            )
-            verdict = aggregate(component, (instance,))
+            rows, final, failed = [], False, False
+            for number in range(1, found.instances + 1):  # each is ready so long after the one before
+                status, message, final = self._verdict(found, target, self.ready_after * number)
+                if status is Status.NOT_FOUND:
+                    return aggregate(component, ())
+                failed = status is Status.FAILED
+                rows.append(self._row(found, f"{component}-{number}", status, message))
             return dataclasses.replace(
-                verdict,
+                aggregate(component, rows),
                 final=final,
                 infrastructure=failed and found.behaviour is Behaviour.NO_ROOM,
                 unverified=None if found.reports else "its instances do not report what was installed",
+                stopping=self.stopping,
             )
 
-    def _verdict(self, found: _Component, target: str | None) -> tuple[Status, str, bool]:
+    def _row(self, found: _Component, name: str, status: Status, message: str) -> Instance:
+        failed = status is Status.FAILED
+        return Instance(
+            name=name,
+            status=status,
+            message=message,
+            stamp=found.stamp,
+            lock_digest=found.digest if found.reports else None,
+            image=found.image,
+            python="cp311",
+            platform="linux_x86_64",
+            started_at=found.restarted_at,
+            restarts=found.restarts,
+            reported_at=self._clock(),
+            alive=status is not Status.UNKNOWN,
+            install_outcome="failed" if failed else "installed",
+            install_code="no-wheel" if failed else None,
+            install_cause=message if failed else None,
+        )
+
+    def _verdict(self, found: _Component, target: str | None, ready_after: float) -> tuple[Status, str, bool]:
         own = found.wanted
         if own in found.good:
             found.digest = own
@@ -318,7 +326,7 @@ class FakeTarget:
             return Status.FAILED, "the lock is not there", True
         if own not in found.good and found.behaviour in _MISBEHAVIOUR:
             return _MISBEHAVIOUR[found.behaviour]
-        if self._clock() < found.restarted_at + self.ready_after:
+        if self._clock() < found.restarted_at + ready_after:
             return Status.IN_PROGRESS, "soaking", False
         found.digest = own
         found.is_good_on(own)

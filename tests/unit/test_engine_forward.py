@@ -177,6 +177,29 @@ def test_a_text_edited_between_the_two_writes_is_theirs(theirs: str) -> None:
     assert (app.store.peek().text, app.store.peek().current) == (theirs, 1)
 
 
+@pytest.mark.parametrize(("ready_after", "stopping"), [(200.0, 0.0), (700.0, 600.0)])
+def test_each_of_many_instances_has_its_time(ready_after: float, stopping: float) -> None:
+    app = Application(components=("scheduler",))
+    app.target.scale("scheduler", 5)
+    app.target.ready_after, app.target.stopping = ready_after, stopping
+    app.target.preflights[1] = app.clock() - 10_000
+    began = app.clock()
+    done = app.done(add("humanize"))
+    assert (done.state, done.problem) == (State.SUCCEEDED, None)
+    assert app.clock() - began > 5 * ready_after
+
+
+def test_an_instance_that_takes_too_long_is_not_waited_for() -> None:
+    app = Application(components=("scheduler",))
+    app.target.scale("scheduler", 5)
+    app.target.ready_after = 400.0
+    app.target.preflights[1] = app.clock() - 10_000
+    began = app.clock()
+    done = app.done(add("humanize"))
+    assert (done.problem or {})["because"]["code"] == "component-timeout", "and it took too long to go back too"
+    assert app.clock() - began < 1000
+
+
 @pytest.mark.parametrize("how", ["nobody runs", "nobody reports"])
 def test_what_nobody_can_confirm_is_never_verified(how: str) -> None:
     app = Application(components=("scheduler",))

@@ -49,6 +49,12 @@ def test_old_pods_that_stay_are_waited_for() -> None:
     assert (found.status, found.message) == (Status.IN_PROGRESS, "1 of 1 current; 1 to be replaced")
 
 
+def test_a_deployment_that_somebody_paused_meanwhile_says_so() -> None:
+    found = seen(deployment(paused=True), pod("a", owner="old"))
+    assert found.status is Status.IN_PROGRESS
+    assert "it is paused" in found.message
+
+
 def test_pods_by_label_alone_are_not_its_own() -> None:
     task = pod("task", ready=None)
     task["metadata"]["ownerReferences"] = []
@@ -173,6 +179,8 @@ def test_only_pods_of_another_revision_that_are_not_ready_are_stuck() -> None:
     pods = (of_set("w-0"), of_set("w-2", bad, ready=None), of_set("w-10", bad, ready=None), of_set("w-1", ready=None))
     assert stuck(stateful_set(replicas=4), *pods, of_set("w-3", bad)) == ["w-10", "w-2"]
     assert stuck(stateful_set(replicas=4), *pods, of_set("w-4", deletionTimestamp=at(1))) == [], "one at a time"
+    sight = status.sight_of_stateful_set(stateful_set(replicas=4), [pod_json.trim(one) for one in pods])
+    assert [one["metadata"]["name"] for one in status.stuck_once_restored(sight)] == ["w-1"]
     behind = stateful_set(replicas=4)
     behind.object["status"]["observedGeneration"] = 2
     assert stuck(behind, *pods) == [], "the restored template is not seen yet"

@@ -177,6 +177,16 @@ def test_a_hand_edited_text_can_be_adopted_as_it_is() -> None:
     assert "edited-by-hand" in codes(further)
 
 
+def test_the_longest_time_counts_each_instance_and_how_long_it_may_take_to_stop() -> None:
+    asked = inputs("", "a\n", new={"a": "1"})
+    asked = dataclasses.replace(asked, preflight_seconds=100, seconds_per_instance=10)
+    plain = make_plan(asked).longest_seconds
+    slow = {name: dataclasses.replace(found, stopping=600.0) for name, found in ALL.items()}
+    plan = make_plan(dataclasses.replace(asked, statuses=slow))
+    assert plain == 100 + 10 * len(plan.components)
+    assert plan.longest_seconds == 100 + 610 * len(plan.components)
+
+
 def test_who_else_writes_the_text_is_told() -> None:
     asked = inputs("a\n", "b\n", old={"a": "1"}, new={"b": "1"})
     assert "gitops-owner" not in codes(make_plan(asked))

@@ -213,7 +213,7 @@ class Life(RuleBasedStateMachine):
         """Another hand changes what a component is started from; its stamp stays."""
         self.app.target.change_template(component)
 
-    @rule(component=st.sampled_from(COMPONENTS), instances=st.sampled_from([0, 1, 1, 1]))
+    @rule(component=st.sampled_from(COMPONENTS), instances=st.sampled_from([0, 1, 1, 3]))
     def scale(self, component: str, instances: int) -> None:
         self.app.target.scale(component, instances)
 

@@ -67,7 +67,9 @@ class Progress:
     templates: Mapping[str, str] = field(default_factory=dict)
     """`Stamp.template` of every component at that moment."""
     waiting_since: float | None = None
-    """Unix seconds: since when the present step waits."""
+    """Unix seconds: since when the present step waits without a sign of progress."""
+    current: int = 0
+    """Most instances that were current at once since the present step began to wait."""
     baseline_errors: tuple[str, ...] = ()
     """DAG files that could not be imported before the rollout."""
     started_at: Mapping[str, float] = field(default_factory=dict)

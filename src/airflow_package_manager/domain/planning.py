@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -93,8 +94,10 @@ def make_plan(inputs: PlanInputs) -> Plan:
         raise NoComponents("The change needs a restart, and no component of Airflow is known to restart.")
     longest = 0
     if components:
-        instances = sum(max(1, len(inputs.statuses[name].instances)) for name in components)
-        longest = inputs.preflight_seconds + instances * inputs.seconds_per_instance
+        longest = inputs.preflight_seconds
+        for status in (inputs.statuses[name] for name in components):
+            each = inputs.seconds_per_instance + math.ceil(status.stopping)
+            longest += max(1, len(status.instances)) * each
     return Plan(
         base_digest=snapshot.digest(),
         base_text=snapshot.text,

@@ -79,6 +79,12 @@ class ComponentStatus:
     """What keeps it from being current is no package's fault: image, quota, admission, room on the nodes."""
     unverified: str | None = None
     """Why CURRENT says nothing about packages: nobody runs, or nobody reports what was installed."""
+    stopping: float = 0.0
+    """Seconds that one instance may take to stop before the next one starts, where the target knows."""
+
+    def current_instances(self) -> int:
+        """Return how many instances are current."""
+        return sum(instance.status is Status.CURRENT for instance in self.instances)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import StoreSnapshot
 from airflow_package_manager.domain.planning import text_difference
 from airflow_package_manager.domain.reasons import reason
-from airflow_package_manager.domain.rollout import Status
+from airflow_package_manager.domain.rollout import ComponentStatus, Status
 from airflow_package_manager.engine.step import Step
 from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.ports import StoreChanges
@@ -31,11 +31,17 @@ def rolling_back(step: Step) -> Operation:
     restored = _restore_next(step)
     if restored is not None:
         return restored
-    waiting = _not_back(step, snapshot)
-    began = step.progress.waiting_since or step.now
-    if waiting and step.now < began + step.world.patience.component:
+    found = _found(step, snapshot)
+    waiting = {name: status.message for name, status in found.items() if status.status is not Status.CURRENT}
+    current = sum(status.current_instances() for status in found.values())
+    progress = step.progress
+    if current > progress.current:  # instance by instance: each has its time
+        progress = dataclasses.replace(progress, waiting_since=step.now, current=current)
+    stopping = max((status.stopping for status in found.values()), default=0.0)
+    if waiting and step.now < (progress.waiting_since or step.now) + step.world.patience.component + stopping:
         step.act(lambda: step.world.target.discard_stuck(next(iter(waiting))))
-        return step.stay("waiting for " + ", ".join(f"{name}: {message}" for name, message in waiting.items()))
+        text = "waiting for " + ", ".join(f"{name}: {message}" for name, message in waiting.items())
+        return step.stay(text, progress=progress)
     return _end(step, snapshot, waiting)
 
 
@@ -68,17 +74,14 @@ def _restore_next(step: Step) -> Operation | None:
     return None
 
 
-def _not_back(step: Step, snapshot: StoreSnapshot) -> dict[str, str]:
-    """Return component → message of those that are not Current on their previous lock."""
-    waiting = {}
+def _found(step: Step, snapshot: StoreSnapshot) -> dict[str, ComponentStatus]:
+    """Return how each component that has its previous stamp again stands against its previous lock."""
+    found = {}
     for component in _reversed(step):
         previous = step.progress.stamps[component]
-        if step.world.target.stamp(component).revision != previous:
-            continue
-        found = step.world.target.observe(component, _digest(snapshot, previous))
-        if found.status is not Status.CURRENT:
-            waiting[component] = found.message
-    return waiting
+        if step.world.target.stamp(component).revision == previous:
+            found[component] = step.world.target.observe(component, _digest(snapshot, previous))
+    return found
 
 
 def _digest(snapshot: StoreSnapshot, revision: int | None) -> str | None:

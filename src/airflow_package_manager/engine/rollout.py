@@ -36,7 +36,7 @@ def rolling_out(step: Step) -> Operation:
         return step.go_back(edited_meanwhile(step, snapshot))
     component = next((name for name in step.plan.components if name not in step.progress.verified), None)
     if component is None:
-        progress = dataclasses.replace(step.progress, waiting_since=step.now)
+        progress = dataclasses.replace(step.progress, waiting_since=step.now, current=0)
         return step.to(
             State.VERIFYING, step.event(Kind.VERIFYING, state=State.VERIFYING), text="verifying", progress=progress
         )
@@ -111,7 +111,7 @@ def _component(step: Step, component: str) -> Operation:
     began = step.progress.started_at.get(component)
     if began is None:
         started = {**step.progress.started_at, component: step.now}
-        progress = dataclasses.replace(step.progress, started_at=started, waiting_since=None)
+        progress = dataclasses.replace(step.progress, started_at=started, waiting_since=None, current=0)
         return step.stay(f"restarting {component}", step.event(Kind.RESTARTING, component=component), progress=progress)
     stamp = step.world.target.stamp(component)
     told = step.progress.waiting_since
@@ -168,7 +168,10 @@ def _not_current(step: Step, found: ComponentStatus, began: float) -> Operation:
     codes = [instance.install_code for instance in found.instances if instance.install_code]
     detail = f"{found.name}: {causes[0] if causes else found.message}"
     failed = found.status is Status.FAILED and found.final
-    if failed or step.now >= began + step.world.patience.component:
+    if not failed and found.current_instances() > step.progress.current:  # instance by instance: each has its time
+        progress = dataclasses.replace(step.progress, waiting_since=step.now, current=found.current_instances())
+        return step.stay(f"waiting for {found.name}: {found.message}", progress=progress)
+    if failed or step.now >= began + step.world.patience.component + found.stopping:
         code = "component-failed" if failed else "component-timeout"
         shown = detail if failed else f"{detail} ({found.status.value})"
         code = "infrastructure" if found.infrastructure else code

@@ -155,7 +155,7 @@ class Step:
             State.ROLLING_BACK,
             self.event(Kind.ROLLING_BACK, state=State.ROLLING_BACK, detail=reason["detail"]),
             text="going back",
-            progress=dataclasses.replace(self.progress, reason=reason, waiting_since=self.now),
+            progress=dataclasses.replace(self.progress, reason=reason, waiting_since=self.now, current=0),
         )
 
     def fail(self, problem: Mapping[str, Any]) -> Operation:

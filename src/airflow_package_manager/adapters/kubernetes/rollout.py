@@ -109,7 +109,9 @@ class KubernetesRollout:
             stuck: list[str] = []
             if workload.kind == STATEFUL_SET:
                 seen, _ = self._sightings.sight(component)
-                stuck = [str(pod["metadata"]["name"]) for pod in status.stuck(seen)]
+                told = stamping.stamp_of(workload.template) == stamp
+                found = status.stuck(seen) if told else status.stuck_once_restored(seen)
+                stuck = [str(pod["metadata"]["name"]) for pod in found]
             return stamping.by_hand(workload, self._namespace, stamp, stuck)
 
     def observe(self, component: str, wanted: str | None) -> ComponentStatus:
@@ -207,7 +209,8 @@ class KubernetesRollout:
 
     def _model(self) -> Workload:
         """Return the workload whose template the check is made from."""
-        names = [name for name in (self._preflight.component, *self._order) if name in self._sightings.components()]
+        there = self._sightings.components()
+        names = [name for name in (self._preflight.component, *self._order) if name in there]
         if not names:
             raise NoComponents(f"There is no component in namespace {self._namespace} to make a check from.")
         return self._sightings.workload(names[0])

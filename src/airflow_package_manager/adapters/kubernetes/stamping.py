@@ -74,6 +74,12 @@ class Workload:
         return 1 if wanted is None else int(wanted)
 
     @property
+    def grace(self) -> float:
+        """Return the seconds that one of its pods may take to stop."""
+        found = self.template["spec"].get("terminationGracePeriodSeconds")
+        return 30.0 if found is None else float(found)
+
+    @property
     def main(self) -> str:
         """Return the name of the container that is the component: the first one."""
         return str(self.template["spec"]["containers"][0]["name"])

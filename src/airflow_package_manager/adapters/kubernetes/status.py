@@ -104,7 +104,22 @@ def stuck(sight: Sight) -> tuple[Object, ...]:
     """
     if not sight.workload.is_observed or any(pod_json.is_leaving(pod) for pod in sight.own):
         return ()
-    found = [pod for pod in sight.own if str(pod["metadata"]["uid"]) not in sight.new and not pod_json.is_ready(pod)]
+    return _not_ready(sight, new=False)
+
+
+def stuck_once_restored(sight: Sight) -> tuple[Object, ...]:
+    """Return the pods that will be stuck when the StatefulSet gets another stamp than it has now."""
+    return _not_ready(sight, new=True)
+
+
+def _not_ready(sight: Sight, *, new: bool) -> tuple[Object, ...]:
+    found = [
+        pod
+        for pod in sight.own
+        if (str(pod["metadata"]["uid"]) in sight.new) is new
+        and not pod_json.is_ready(pod)
+        and not pod_json.is_leaving(pod)
+    ]
     return tuple(sorted(found, key=lambda pod: _ordinal(str(pod["metadata"]["name"])), reverse=True))
 
 
@@ -133,6 +148,7 @@ def component_status(name: str, sight: Sight, wanted: Wanted, heard_at: float) -
         final=verdict.final,
         infrastructure=verdict.infrastructure,
         unverified=unverified,
+        stopping=sight.workload.grace,
     )
 
 
@@ -181,6 +197,8 @@ def _progress(sight: Sight, rows: list[Instance], of_new: list[Verdict]) -> Verd
     current = sum(verdict.status is Status.CURRENT for verdict in of_new)
     on_their_way = [verdict for verdict in of_new if verdict.status is Status.IN_PROGRESS]
     said = f"{current} of {count} current" + (f", {draining} draining" if draining else "")
+    if workload.object["spec"].get("paused"):
+        said += "; it is paused, so its controller replaces nothing"
     if on_their_way:
         trouble = next((verdict for verdict in on_their_way if verdict.infrastructure), on_their_way[0])
         return Verdict(
