@@ -49,6 +49,12 @@ def test_old_pods_that_stay_are_waited_for() -> None:
     assert (found.status, found.message) == (Status.IN_PROGRESS, "1 of 1 current; 1 to be replaced")
 
 
+def test_a_deployment_that_somebody_paused_meanwhile_says_so() -> None:
+    found = seen(deployment(paused=True), pod("a", owner="old"))
+    assert found.status is Status.IN_PROGRESS
+    assert "it is paused" in found.message
+
+
 def test_pods_by_label_alone_are_not_its_own() -> None:
     task = pod("task", ready=None)
     task["metadata"]["ownerReferences"] = []

@@ -64,8 +64,9 @@ def test_a_deployment_that_a_rollout_drives_is_no_deployment_of_its_own() -> Non
     put(api, DEPLOYMENT, "airflow-worker", replicas=0)
     assert find(api) == "Deployment/airflow-worker", "scaled to zero by a person"
     put(api, REPLICA_SET, "airflow-worker-1", owner="Rollout")
-    with pytest.raises(UnsupportedWorkload, match="Rollout"):
-        find(api)
+    for reference in (BY_LABEL, Reference(DEPLOYMENT, "airflow-worker")):
+        with pytest.raises(UnsupportedWorkload, match="Rollout"):
+            find(api, reference)
 
 
 def test_tasks_of_the_kubernetes_executor_are_no_component() -> None:

@@ -181,6 +181,8 @@ def _progress(sight: Sight, rows: list[Instance], of_new: list[Verdict]) -> Verd
     current = sum(verdict.status is Status.CURRENT for verdict in of_new)
     on_their_way = [verdict for verdict in of_new if verdict.status is Status.IN_PROGRESS]
     said = f"{current} of {count} current" + (f", {draining} draining" if draining else "")
+    if workload.object["spec"].get("paused"):
+        said += "; it is paused, so its controller replaces nothing"
     if on_their_way:
         trouble = next((verdict for verdict in on_their_way if verdict.infrastructure), on_their_way[0])
         return Verdict(

@@ -115,16 +115,17 @@ def find(api: Lookups, namespace: str, component: str, reference: Reference, *, 
     """
     if reference.kind is not None:
         try:
-            return Workload(reference.kind, api.get(reference.kind, namespace, reference.name))
+            one = Workload(reference.kind, api.get(reference.kind, namespace, reference.name))
         except Absent:
             raise _absent(namespace, component, reference) from None
+        return _its_own(api, namespace, component, one)
     found = [
         Workload(kind, one)
         for kind in SUPPORTED.values()
         for one in api.list(kind, namespace, selector=reference.selector, trim=_whole).items
     ]
-    if len(found) == 1 and (found[0].replicas or found[0].kind != DEPLOYMENT):
-        return found[0]
+    if len(found) == 1:
+        return _its_own(api, namespace, component, found[0])
     if len(found) > 1:
         names = [f"{one.kind.name}/{one.name}" for one in found]
         raise UnsupportedWorkload(
@@ -136,9 +137,7 @@ def find(api: Lookups, namespace: str, component: str, reference: Reference, *, 
     foreign = _foreign(api, namespace, reference.selector, (REPLICA_SET, POD) if named else (REPLICA_SET,))
     if foreign is not None:
         raise run_by(component, str(foreign.get("kind", "")), str(foreign.get("name", "")))
-    if not found:
-        raise _absent(namespace, component, reference)
-    return found[0]
+    raise _absent(namespace, component, reference)
 
 
 def _reference(text: str) -> Reference:
@@ -151,6 +150,15 @@ def _reference(text: str) -> Reference:
     if known in SUPPORTED or not _SELECTOR.fullmatch(text):
         raise ValueError("Deployment/name or StatefulSet/name, or a label selector")
     return Reference(selector=text)
+
+
+def _its_own(api: Lookups, namespace: str, component: str, found: Workload) -> Workload:
+    """Return a workload that runs its own pods; a Rollout may take its template from a Deployment scaled to zero."""
+    if found.kind == DEPLOYMENT and found.replicas == 0:
+        foreign = _foreign(api, namespace, found.selector, (REPLICA_SET,))
+        if foreign is not None:
+            raise run_by(component, str(foreign.get("kind", "")), str(foreign.get("name", "")))
+    return found
 
 
 def _foreign(api: Lookups, namespace: str, selector: str, kinds: Iterable[Kind]) -> Object | None:
