@@ -9,17 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from pathlib import Path
 
 from airflow_package_manager import uv_command
 from airflow_package_manager.domain.inventory import Check, CheckStatus
-from airflow_package_manager.domain.rollout import Status
 from airflow_package_manager.errors import IndexRefused, PackageManagerError
 from airflow_package_manager.installer import site_marker
-from airflow_package_manager.installer.directory import Directory
-from airflow_package_manager.ports import EventLog, PackageIndex, RequirementStore, RolloutTarget
+from airflow_package_manager.ports import EventLog, PackageIndex, RequirementStore
 from airflow_package_manager.refusals import UnknownProject
 
 log = logging.getLogger(__name__)
@@ -34,18 +32,18 @@ class Checks:
     def __init__(
         self,
         *,
-        directory: Directory,
         store: RequirementStore,
-        target: RolloutTarget,
+        sites: Path,
         index: PackageIndex,
         events: EventLog,
+        of_target: Mapping[str, Callable[[], Check]],
         further: Callable[[], tuple[Check, ...]],
     ) -> None:
-        self._directory = directory
         self._store = store
-        self._target = target
+        self._sites = sites
         self._index = index
         self._events = events
+        self._of_target = of_target
         self._further = further
 
     def all(self) -> tuple[Check, ...]:
@@ -54,8 +52,7 @@ class Checks:
             "uv-found": self.uv,
             "index-reachable": self.index,
             "tables-present": self.tables,
-            "store-writable": self.store,
-            "supervisors-alive": self.supervisors,
+            **self._of_target,
             "site-active": self.site,
         }
         found = [_guarded(name, check) for name, check in own.items()]
@@ -98,42 +95,6 @@ class Checks:
             return Check("tables-present", CheckStatus.FAILED, error.detail, error.next_action)
         return Check("tables-present", CheckStatus.OK, "The tables package_manager_* are there.")
 
-    def store(self) -> Check:
-        """Whether the requirements can be read, and their directory written."""
-        try:
-            self._store.read()
-        except PackageManagerError as error:
-            return Check("store-writable", CheckStatus.FAILED, error.detail, error.next_action)
-        root = self._directory.root
-        if not os.access(root, os.W_OK | os.X_OK):
-            return Check(
-                "store-writable",
-                CheckStatus.FAILED,
-                f"{root} cannot be written by this process (uid {os.getuid()}).",
-                "Make it belong to Airflow's user.",
-            )
-        return Check("store-writable", CheckStatus.OK, f"{root} can be read and written.")
-
-    def supervisors(self) -> Check:
-        """Whether each component is run by a supervisor that beats, on what it was told to use."""
-        name = "supervisors-alive"
-        try:
-            seen = {component: self._target.observe(component, None) for component in self._target.components()}
-        except PackageManagerError as error:
-            return Check(name, CheckStatus.FAILED, error.detail, error.next_action)
-        if not seen:
-            return Check(
-                name,
-                CheckStatus.FAILED,
-                "No component runs under the package manager, so nothing could be restarted.",
-                "Start each with 'airflow-package-manager run --component NAME -- COMMAND', or all with"
-                " 'airflow-package-manager standalone'.",
-            )
-        wrong = [f"{component}: {found.message}" for component, found in seen.items() if found.status != Status.CURRENT]
-        if wrong:
-            return Check(name, CheckStatus.WARNING, "; ".join(wrong) + ".", "Look at the named component's own output.")
-        return Check(name, CheckStatus.OK, f"{', '.join(seen)}: all current.")
-
     def site(self) -> Check:
         """Whether the current lock's site is whole, untampered, and the one that this interpreter uses."""
         name = "site-active"
@@ -141,13 +102,13 @@ class Checks:
         if lock is None or not lock.pins:
             return Check(name, CheckStatus.OK, "Nothing is installed beside the image.")
         digest = lock.digest()
-        site = self._directory.site(digest)
+        site = self._sites / digest
         if not site_marker.holds(site, digest):
             return Check(
                 name,
                 CheckStatus.FAILED,
                 f"The site {site} is missing or incomplete.",
-                "Restart a component: its supervisor installs the site again before it stops the old process.",
+                "Restart a component: the site is installed again before it starts.",
             )
         changed = site_marker.changed_files(site)
         if changed:

@@ -214,6 +214,22 @@ class ClusterUnavailable(PackageManagerError):
     default_next_action = "'airflow-package-manager doctor' names what is missing."
 
 
+class ClusterForbidden(PackageManagerError):
+    """A Role lacks a rule; `verb`, `resource`, `name`, `namespace`, and `rule`, the missing lines as YAML to paste."""
+
+    code = "cluster-forbidden"
+    title = "The cluster does not permit this to the package manager's account"
+    default_next_action = "Add the missing rule to the Role 'airflow-package-manager' of the named namespace."
+
+
+class AdmissionRefused(PackageManagerError):
+    """An admission policy, webhook or quota said no; `kind`, `policy` and `message` name it."""
+
+    code = "admission-refused"
+    title = "A rule of the cluster refused this"
+    default_next_action = "Ask who owns the named policy, webhook or quota; no package is to blame."
+
+
 class DatabaseBusy(PackageManagerError):
     """The database did not answer in time, or is locked by another writer."""
 

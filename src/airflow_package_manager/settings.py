@@ -10,83 +10,19 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from airflow_package_manager import setting_forms as forms
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.redaction import without_credentials
+from airflow_package_manager.setting_forms import COMPONENTS
 
 SECTION = "package_manager"
 ENVIRONMENT_PREFIX = "AIRFLOW__PACKAGE_MANAGER__"
-COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", "api-server")
-"""What Airflow 3 can run, in the default order of a rollout: what executes before what parses, the api-server last."""
-_INDEX_ADDRESS = re.compile(
-    r"https?://(?:[^\s/@:?#\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE | re.ASCII
-)
-
-
-def _text(raw: str) -> str:
-    return raw
-
-
-def _choice(*allowed: str) -> Callable[[str], str]:
-    def parse(raw: str) -> str:
-        if raw not in allowed:
-            raise ValueError("one of " + ", ".join(allowed))
-        return raw
-
-    return parse
-
-
-def _seconds(low: int, high: int) -> Callable[[str], int]:
-    def parse(raw: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,9}", raw) or not low <= int(raw) <= high:
-            raise ValueError(f"a whole number of seconds from {low} to {high}")
-        return int(raw)
-
-    return parse
-
-
-def _names(raw: str) -> tuple[str, ...]:
-    return tuple(part.strip() for part in raw.split(",") if part.strip())
-
-
-def _components(raw: str) -> tuple[str, ...]:
-    names = _names(raw)
-    if names == ("auto",):
-        return ()
-    unknown = [name for name in names if name not in COMPONENTS]
-    if not names or unknown or len(set(names)) != len(names):
-        raise ValueError("auto, or some of " + ", ".join(COMPONENTS) + ", each once")
-    return names
-
-
-def _order(raw: str) -> tuple[str, ...]:
-    names = _names(raw)
-    if sorted(names) != sorted(COMPONENTS):
-        raise ValueError("all of " + ", ".join(COMPONENTS) + " in the order wanted")
-    return names
-
-
-def _url(raw: str) -> str:
-    if "@" in raw:
-        raise ValueError("an address without credentials (they go into the environment, netrc, or a file)")
-    if raw and not _INDEX_ADDRESS.fullmatch(raw):
-        raise ValueError("an http or https address of a Simple API index")
-    return raw
-
-
-def _urls(raw: str) -> tuple[str, ...]:
-    return tuple(_url(part) for part in raw.split() if part)
-
-
-def _absolute_path(raw: str) -> str:
-    if raw and not Path(raw).is_absolute():
-        raise ValueError("an absolute path, or empty")
-    return raw
+_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 
 @dataclass(frozen=True)
@@ -106,84 +42,141 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "target",
         "auto",
-        _choice("auto", "local"),
+        forms.choice("auto", "local", "kubernetes"),
         "Where Airflow's components run. `local`: one machine (or containers that share one directory), each component"
-        " started by `airflow-package-manager run`. `auto` means `local` in this version.",
+        " started by `airflow-package-manager run`. `kubernetes`: Deployments and StatefulSets. `auto`: `kubernetes`"
+        " where a service account's token or the setting `kubeconfig` exists, else `local`.",
+    ),
+    Setting(
+        "namespace",
+        "data-orchestration",
+        forms.kubernetes_name(63),
+        "Kubernetes: the namespace of the ConfigMap and of Airflow's workloads.",
+    ),
+    Setting(
+        "config_map",
+        "airflow-config-pypi",
+        forms.kubernetes_name(247),
+        "Kubernetes: the ConfigMap whose key `requirements.txt` says what is wanted. Locks are kept in a second one of"
+        " the same name with `-locks` behind it.",
+    ),
+    Setting(
+        "kubeconfig",
+        "",
+        forms.absolute_path,
+        "Kubernetes: the configuration file to connect with. Empty: the pod's own service account.",
+    ),
+    Setting("kube_context", "", forms.text, "Kubernetes: the context of `kubeconfig`. Empty: its current one."),
+    Setting(
+        "chart",
+        "official",
+        forms.choice("official", "astronomer", "bitnami", "community", "none"),
+        "Kubernetes: whose Helm chart named and labelled Airflow's workloads. `none`: `workloads` names them all.",
+    ),
+    Setting(
+        "release",
+        "",
+        forms.label_value,
+        "Kubernetes: the Helm release, where more than one Airflow lives in the namespace.",
+    ),
+    Setting(
+        "workloads",
+        "",
+        forms.workloads,
+        "Kubernetes: workloads that the chart's labels do not find, separated by semicolons:"
+        " `scheduler=Deployment/my-scheduler; worker=app=airflow,role=worker` (kind and name, or a label selector).",
+    ),
+    Setting(
+        "installer_container",
+        "package-manager",
+        forms.kubernetes_name(63),
+        "Kubernetes: the name of the init container that installs.",
+    ),
+    Setting(
+        "preflight_labels",
+        "",
+        forms.labels,
+        "Kubernetes: further labels of the pod that checks before a rollout, for network policies that ask for some:"
+        " `key=value`, separated by commas.",
     ),
     Setting(
         "directory",
         "",
-        _absolute_path,
+        forms.absolute_path,
         "Where requirements, locks and sites are kept. Empty: `AIRFLOW_HOME/package_manager`.",
     ),
     Setting(
         "components",
         "auto",
-        _components,
+        forms.components,
         "Which components a change restarts, separated by commas. `auto`: all that are there; the api-server only"
         " when the change brings or removes Airflow plugins or providers.",
     ),
     Setting(
         "rollout_order",
         ", ".join(COMPONENTS),
-        _order,
+        forms.order,
         "The order of restarts when a change adds or updates. A change that only removes goes the other way round;"
         " the api-server is last both ways.",
     ),
-    Setting("token_lifetime", "3600", _seconds(60, 86400), "Seconds for which the token of a plan can be used."),
+    Setting("token_lifetime", "3600", forms.seconds(60, 86400), "Seconds for which the token of a plan can be used."),
     Setting(
         "index_url",
         "",
-        _url,
+        forms.url,
         "The package index (Simple API). Empty: uv's own default. No credentials in the address.",
     ),
     Setting(
         "extra_index_urls",
         "",
-        _urls,
+        forms.urls,
         "Further indexes, separated by spaces, asked before `index_url`; the first index that knows a name is used.",
     ),
     Setting(
         "index_credentials_file",
         "",
-        _absolute_path,
+        forms.absolute_path,
         "A netrc file with the credentials of the indexes, readable by Airflow's user only. Empty: the usual netrc.",
     ),
     Setting(
         "protected_packages",
         "",
-        _names,
+        forms.names,
         "Further projects that may never be changed, separated by commas, beside Airflow, its providers, this plugin"
         " and uv.",
     ),
-    Setting("denied_packages", "", _names, "Projects that may never be installed, directly or as a dependency."),
-    Setting("planning_timeout", "60", _seconds(5, 600), "Seconds after which the resolver is stopped while planning."),
-    Setting("install_timeout", "600", _seconds(10, 7200), "Seconds after which an installation is stopped."),
-    Setting("preflight_timeout", "120", _seconds(10, 3600), "Seconds that the check before a rollout may take."),
+    Setting("denied_packages", "", forms.names, "Projects that may never be installed, directly or as a dependency."),
+    Setting(
+        "planning_timeout", "60", forms.seconds(5, 600), "Seconds after which the resolver is stopped while planning."
+    ),
+    Setting("install_timeout", "600", forms.seconds(10, 7200), "Seconds after which an installation is stopped."),
+    Setting("preflight_timeout", "120", forms.seconds(10, 3600), "Seconds that the check before a rollout may take."),
     Setting(
         "ready_timeout",
         "180",
-        _seconds(10, 3600),
+        forms.seconds(10, 3600),
         "Seconds within which a restarted component must be ready on its new site; else it goes back to the last good.",
     ),
-    Setting("soak", "30", _seconds(1, 600), "Seconds that a restarted component must stay alive to count as ready."),
+    Setting(
+        "soak", "30", forms.seconds(1, 600), "Seconds that a restarted component must stay alive to count as ready."
+    ),
     Setting(
         "heartbeat_timeout",
         "90",
-        _seconds(5, 3600),
+        forms.seconds(5, 3600),
         "Seconds to wait for Airflow's own heartbeat of a restarted component before the words 'not verified'.",
     ),
     Setting(
         "scheduler_restart",
         "handover",
-        _choice("handover", "drain"),
+        forms.choice("handover", "drain"),
         "`handover`: running LocalExecutor tasks finish on the old site while a new scheduler starts. `drain`: wait"
         " for them first.",
     ),
     Setting(
         "stop_timeout",
         "60",
-        _seconds(1, 86400),
+        forms.seconds(1, 86400),
         "Seconds that a component may take to stop after SIGTERM before it is killed (drain included).",
     ),
 )
@@ -194,6 +187,17 @@ class Settings:
     """The values, parsed; one attribute per row of `SETTINGS`, in the same order (a test compares them)."""
 
     target: str
+    """`local` or `kubernetes`, never `auto`."""
+    namespace: str
+    config_map: str
+    kubeconfig: str
+    kube_context: str
+    chart: str
+    release: str
+    workloads: tuple[tuple[str, str], ...]
+    """Component → ``Kind/name`` or a label selector."""
+    installer_container: str
+    preflight_labels: tuple[tuple[str, str], ...]
     directory: str
     components: tuple[str, ...]
     """Empty means auto."""
@@ -271,7 +275,14 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
     settings = Settings(**parsed)
     if not settings.directory:
         settings = dataclasses.replace(settings, directory=str(airflow_home(environ).absolute() / "package_manager"))
+    if settings.target == "auto":
+        settings = dataclasses.replace(settings, target=_target(settings, environ))
     return settings
+
+
+def _target(settings: Settings, environ: Mapping[str, str]) -> str:
+    in_a_pod = "KUBERNETES_SERVICE_HOST" in environ and _ACCOUNT_TOKEN.exists()
+    return "kubernetes" if settings.kubeconfig or in_a_pod else "local"
 
 
 def _config_section(path: Path) -> dict[str, str]:

@@ -18,11 +18,9 @@ from pathlib import Path
 
 from sqlalchemy.engine import Engine as DatabaseEngine
 
-from airflow_package_manager import uv_command
+from airflow_package_manager import targets, uv_command
 from airflow_package_manager.adapters.index import SimpleIndex
 from airflow_package_manager.adapters.installed import InterpreterDistributions
-from airflow_package_manager.adapters.local.directory_store import DirectoryStore
-from airflow_package_manager.adapters.local.process_rollout import ProcessRollout
 from airflow_package_manager.adapters.sql.events import SqlEvents
 from airflow_package_manager.adapters.sql.operations import SqlOperations
 from airflow_package_manager.adapters.sql.tables import ensure_tables
@@ -47,7 +45,6 @@ from airflow_package_manager.settings import Settings
 
 BEFORE_RESOLVING = 30
 """Seconds that a plan may take beside its resolver: reading the world before, metadata of wheels after."""
-LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -71,7 +68,7 @@ class Application:
     @property
     def target_name(self) -> str:
         """Return the kind of target, for people."""
-        return LOCAL
+        return self.settings.target
 
     def component_names(self) -> tuple[str, ...]:
         """Return the components that are there, or those that the settings name."""
@@ -109,18 +106,11 @@ def build(
     copies = Copies(mirror or (lambda _: None), record, clock)
     repository, events = MirroredOperations(operations, copies), MirroredEvents(record, copies)
 
+    target = targets.choose(settings, clock, environ)
     directory = Directory(settings.directory)
-    store = DirectoryStore(directory)
-    target = ProcessRollout(
-        directory,
-        clock=clock,
-        named=settings.components,
-        preflight_timeout=settings.preflight_timeout,
-        install_timeout=settings.install_timeout,
-    )
     access = index_access(settings, environ)
     index = SimpleIndex(access, default_index=_default_index, directory=directory.root / "metadata")
-    installed = InterpreterDistributions(directory.sites)
+    installed = InterpreterDistributions(target.sites)
     resolver = UvResolver(
         uv=uv_command.find_uv,
         access=access,
@@ -135,8 +125,8 @@ def build(
     )
     stopping = threading.Event()
     planner = Planner(
-        store=store,
-        target=target,
+        store=target.store,
+        target=target.rollout,
         installed=installed,
         index=index,
         resolver=resolver,
@@ -158,8 +148,8 @@ def build(
         repository=repository,
         engine=Engine(
             World(
-                store=store,
-                target=target,
+                store=target.store,
+                target=target.rollout,
                 installed=installed,
                 repository=repository,
                 facts=facts,
@@ -177,11 +167,18 @@ def build(
     )
     plans = Background("package-manager-plan", planner.plan)
     drives = Background("package-manager-drive", lambda operation_id: driver.run(operation_id, stopping))
-    checks = Checks(directory=directory, store=store, target=target, index=index, events=record, further=further_checks)
+    checks = Checks(
+        store=target.store,
+        sites=target.sites,
+        index=index,
+        events=record,
+        of_target=target.checks,
+        further=further_checks,
+    )
     planning_deadline = float(settings.planning_timeout + 2 * BEFORE_RESOLVING)
     manager = PackageManager(
-        store=store,
-        target=target,
+        store=target.store,
+        target=target.rollout,
         installed=installed,
         index=index,
         repository=repository,
@@ -201,7 +198,7 @@ def build(
         manager=manager,
         planner=planner,
         driver=driver,
-        target=target,
+        target=target.rollout,
         installed=installed,
         checks=checks.all,
         planning_deadline=planning_deadline,

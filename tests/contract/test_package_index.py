@@ -118,6 +118,15 @@ def test_start_files_are_found_behind_the_data_scheme_and_nowhere_else(tmp_path:
     assert said.at_start == ("sitecustomize/__init__.py", "usercustomize.py", "x.pth")
 
 
+def test_the_start_file_of_setuptools_is_no_start_file(tmp_path: Path) -> None:
+    files = {"distutils-precedence.pth": "import os\n"}
+    own, foreign = wheel("setuptools", "80.0", files=files), wheel("evil", "1.0", files=files)
+    with PackageIndexServer([own, foreign]) as one:
+        index = _simple(one, tmp_path)
+        said = [index.metadata("setuptools", "80.0", [own.sha256]), index.metadata("evil", "1.0", [foreign.sha256])]
+    assert [found and found.at_start for found in said] == [(), ("distutils-precedence.pth",)]
+
+
 def test_a_wheel_of_another_hash_is_unknown(index: Index) -> None:
     assert index.metadata("good-package", "1.0", ["0" * 64]) is None
     assert index.metadata("no-such-project", "1.0", ["0" * 64]) is None

@@ -83,6 +83,7 @@ ALLOWED: dict[str, tuple[str, dict[str, str]]] = {
     ),
     "careless tests": ("new-package", {"new_package.py": "", "tests/__init__.py": "", "tests/test_two.py": ""}),
     "the standard library's name, which never wins": ("new-package", {"json/__init__.py": ""}),
+    "what setuptools brings": ("setuptools", {"distutils-precedence.pth": "import os\n", "setuptools/__init__.py": ""}),
     "a .pth that Python never reads": ("new-package", {"new_package/a.pth": "import os\n"}),
 }
 
@@ -95,6 +96,13 @@ def test_lets_through(world: World, case: str) -> None:
 
 REFUSED: dict[str, tuple[str, dict[str, str], str, str]] = {
     "root .pth": ("evil", {"evil.pth": "import os\n"}, "evil.pth", "every start of Python"),
+    "a file of setuptools from another": (
+        "evil",
+        {"distutils-precedence.pth": "import os\n"},
+        "distutils-precedence.pth",
+        "every start of Python",
+    ),
+    "another file of setuptools": ("setuptools", {"more.pth": "import os\n"}, "more.pth", "every start of Python"),
     "root .PTH": ("evil", {"evil.PTH": ""}, "evil.PTH", "every start of Python"),
     "sitecustomize file": ("evil", {"sitecustomize.py": ""}, "sitecustomize.py", "every start of Python"),
     "local settings": ("evil", {"airflow_local_settings.py": ""}, "airflow_local_settings.py", "local settings"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 
@@ -143,3 +144,32 @@ def test_five_hundred_requirements_are_shown_within_milliseconds() -> None:
         rows(inputs)
         seconds.append(time.process_time() - started)
     assert min(seconds) < 0.05  # about 10 ms on a quiet machine
+
+
+def test_a_beat_alone_is_no_new_question() -> None:
+    known = {"pandas": InstalledDistribution("pandas", "2", ())}
+
+    def beat(at: float, *, alive: bool = True, image_print: str = PRINT) -> Inventory:
+        found = made.status("scheduler", lock_digest=NEW.digest(), image_print=image_print)
+        instances = tuple(dataclasses.replace(one, reported_at=at, alive=alive) for one in found.instances)
+        return ask({"scheduler": dataclasses.replace(found, instances=instances)}, known=known)
+
+    first = beat(1.0)
+    assert beat(2.0) is first
+    assert cells(beat(3.0, alive=False), "pandas") == [(None, "unknown")]
+    assert cells(beat(4.0, image_print="another"), "core") == [(None, "unknown")]
+    assert cells(beat(5.0), "pandas") == [("2", "site")]
+    assert [one.rows for one in (beat(6.0), ask({}, known=known))] != [first.rows, first.rows]
+
+
+def test_what_is_read_anew_is_answered_anew() -> None:
+    status = {"scheduler": made.status("scheduler", lock_digest=NEW.digest(), image_print=PRINT)}
+    found = ask(status)
+    assert ask(status) is found
+    for other in (
+        ask(status, text=TEXT + "idna\n"),
+        ask(status, locks=(OLD,)),
+        ask(status, image=made.image({"core": "3"})),
+        ask(status, known={"pandas": InstalledDistribution("pandas", "2", (), summary="data frames")}),
+    ):
+        assert other.rows != found.rows

@@ -17,7 +17,7 @@ from airflow_package_manager.domain.operation import ACTIVE, CANCELLABLE, TERMIN
 from airflow_package_manager.domain.plan import Action, Change, Effect, PackageChange, Plan, PlanWarning, StoreSnapshot
 from airflow_package_manager.domain.rollout import Status, aggregate, in_order
 from airflow_package_manager.errors import Forbidden, IllegalTransition
-from airflow_package_manager.settings import COMPONENTS
+from airflow_package_manager.setting_forms import COMPONENTS
 from tests.unit import made
 
 ALICE = Identity("simple", "7", "alice")

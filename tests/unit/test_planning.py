@@ -29,7 +29,7 @@ from airflow_package_manager.refusals import (
     NoComponents,
     NothingToChange,
 )
-from airflow_package_manager.settings import COMPONENTS
+from airflow_package_manager.setting_forms import COMPONENTS
 from tests.unit import made
 
 IMAGE = made.image({"apache-airflow-core": "3.3.2", "protobuf": "6.33.6", "requests": "2.32.5"})
@@ -175,6 +175,16 @@ def test_a_hand_edited_text_can_be_adopted_as_it_is() -> None:
     further = make_plan(dataclasses.replace(asked, proposed_text=edited + "requests\n"))
     assert not further.adopted
     assert "edited-by-hand" in codes(further)
+
+
+def test_who_else_writes_the_text_is_told() -> None:
+    asked = inputs("a\n", "b\n", old={"a": "1"}, new={"b": "1"})
+    assert "gitops-owner" not in codes(make_plan(asked))
+    owned = dataclasses.replace(asked, snapshot=dataclasses.replace(asked.snapshot, manager="argocd-controller"))
+    plan = make_plan(owned)
+    assert plan.base_digest == make_plan(asked).base_digest, "who wrote it is no change"
+    (warning,) = [found for found in plan.warnings if found.code == "gitops-owner"]
+    assert "argocd-controller" in warning.message
 
 
 def test_a_damaged_lock_is_replaced_whatever_comes_of_it() -> None:

@@ -10,7 +10,8 @@ import pytest
 from airflow_package_manager import settings
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.redaction import without_credentials
-from airflow_package_manager.settings import COMPONENTS, SETTINGS, Settings
+from airflow_package_manager.setting_forms import COMPONENTS
+from airflow_package_manager.settings import SETTINGS, Settings
 
 PREFIX = settings.ENVIRONMENT_PREFIX
 
@@ -82,8 +83,8 @@ def test_lists_are_read(home: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [
-        ("target", "kubernetes", "auto, local"),
-        ("target", "", "auto, local"),
+        ("target", "nomad", "auto, local, kubernetes"),
+        ("target", "", "auto, local, kubernetes"),
         ("directory", "relative/path", "absolute path"),
         ("components", "scheduler, flower", "auto, or some of"),
         ("components", "scheduler, scheduler", "each once"),
@@ -182,3 +183,69 @@ def test_airflow_home_is_airflows_own_rule(tmp_path: Path) -> None:
     assert settings.airflow_home({"AIRFLOW_HOME": str(tmp_path)}) == tmp_path
     assert settings.airflow_home({}) == Path("~/airflow").expanduser()
     assert settings.airflow_home({"AIRFLOW_HOME": ""}) == Path("~/airflow").expanduser()
+
+
+@pytest.mark.parametrize(
+    ("raw", "parsed"),
+    [
+        ("", ()),
+        ("scheduler=Deployment/my-scheduler", (("scheduler", "Deployment/my-scheduler"),)),
+        (
+            " worker = StatefulSet/w.x ; triggerer=app=airflow,role=trigger;",
+            (("worker", "StatefulSet/w.x"), ("triggerer", "app=airflow,role=trigger")),
+        ),
+    ],
+)
+def test_workloads_are_read(home: dict[str, str], raw: str, parsed: tuple[tuple[str, str], ...]) -> None:
+    assert settings.load({**home, PREFIX + "WORKLOADS": raw}).workloads == parsed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "scheduler",
+        "scheduler=",
+        "scheduler=DaemonSet/x",
+        "scheduler=Deployment/UPPER",
+        "nobody=Deployment/x",
+        "worker=a=b;worker=Deployment/x",
+        "worker=a==b",
+        "worker=a in (b)",
+        "worker=a=b\n--x",
+    ],
+)
+def test_other_workloads_are_refused(home: dict[str, str], raw: str) -> None:
+    with pytest.raises(InvalidSetting) as caught:
+        settings.load({**home, PREFIX + "WORKLOADS": raw})
+    assert caught.value.context["setting"] == "workloads"
+
+
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [
+        ("NAMESPACE", ""),
+        ("NAMESPACE", "Upper"),
+        ("NAMESPACE", "a/b"),
+        ("NAMESPACE", "a" * 64),
+        ("CONFIG_MAP", "a" * 248),
+        ("CONFIG_MAP", "../x"),
+        ("RELEASE", "a b"),
+        ("PREFLIGHT_LABELS", "team"),
+        ("PREFLIGHT_LABELS", "team=a b"),
+        ("KUBECONFIG", "relative/config"),
+    ],
+)
+def test_names_that_kubernetes_would_refuse_are_refused_at_start(home: dict[str, str], name: str, raw: str) -> None:
+    with pytest.raises(InvalidSetting):
+        settings.load({**home, PREFIX + name: raw})
+
+
+def test_a_kubeconfig_makes_kubernetes_the_target_and_nothing_makes_it_one_machine(home: dict[str, str]) -> None:
+    assert settings.load(home).target == "local"
+    assert settings.load({**home, PREFIX + "KUBECONFIG": "/etc/kubeconfig"}).target == "kubernetes"
+    chosen = {**home, PREFIX + "KUBECONFIG": "/etc/kubeconfig", PREFIX + "TARGET": "local"}
+    assert settings.load(chosen).target == "local"
+    assert settings.load({**home, PREFIX + "PREFLIGHT_LABELS": "team=data, x="}).preflight_labels == (
+        ("team", "data"),
+        ("x", ""),
+    )

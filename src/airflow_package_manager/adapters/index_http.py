@@ -7,6 +7,7 @@ import http.client
 import io
 import os
 import ssl
+import time
 import urllib.error
 import urllib.request
 import zlib
@@ -22,6 +23,8 @@ _REFUSED = frozenset({401, 403})
 _PARTIAL = 206
 _TAIL = 65536
 """A wheel ends with its directory, and by convention with METADATA and RECORD before it: one request finds both."""
+
+_PART = 1_048_576
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,21 @@ class Answer:
 class IndexClient:
     """Asks one set of indexes."""
 
-    def __init__(self, access: IndexAccess, *, timeout: float = 10.0, environ: Mapping[str, str] = os.environ) -> None:
-        """Take who may ask whom; `timeout` in seconds for each wait on a socket."""
+    def __init__(
+        self,
+        access: IndexAccess,
+        *,
+        timeout: float = 10.0,
+        patience: float = 60.0,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        """Take who may ask whom; `timeout` in seconds for each wait on a socket, `patience` for one whole body.
+
+        Without the second an index that sends a byte now and then would hold a plan for ever.
+        """
         self.access = access
         self._timeout = timeout
+        self._patience = patience
         context = ssl.create_default_context()
         for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
             if environ.get(name) and not environ.get("SSL_CERT_FILE") and os.path.isfile(environ[name]):  # noqa: PTH113
@@ -75,7 +89,7 @@ class IndexClient:
             request.add_unredirected_header("Authorization", f"Basic {word}")
         try:
             with self._opener.open(request, timeout=self._timeout) as response:
-                body = _bounded(response, limit, host)
+                body = self._bounded(response, limit, host)
                 return Answer(
                     url=response.url,
                     status=response.status,
@@ -99,6 +113,26 @@ class IndexClient:
         `limit` bounds the whole file when the index sends nothing less.
         """
         return RemoteFile(self, url, limit)
+
+    def _bounded(self, response: http.client.HTTPResponse, limit: int, host: str) -> bytes:
+        until = time.monotonic() + self._patience
+        parts, received = [], 0
+        while received <= limit and (part := response.read1(min(_PART, limit + 1 - received))):
+            if time.monotonic() > until:
+                raise IndexUnavailable(
+                    f"The package index {host} is too slow: {received} bytes in {self._patience:g} s.", index=host
+                )
+            parts.append(part)
+            received += len(part)
+        body = b"".join(parts)
+        promised = response.headers.get("Content-Length", "")  # `read1` does not notice an end that comes too early
+        if received <= limit and promised.isdigit() and received < int(promised):
+            raise http.client.IncompleteRead(body, int(promised) - received)
+        if response.headers.get("Content-Encoding", "").lower() == "gzip" and received <= limit:
+            body = zlib.decompressobj(wbits=31).decompress(body, limit + 1)
+        if len(body) > limit:
+            raise IndexUnavailable(f"The package index {host} sent more than {limit} bytes.", index=host)
+        return body
 
     @staticmethod
     def _refused(status: int, host: str) -> None:
@@ -171,15 +205,6 @@ class RemoteFile(io.RawIOBase):
         if answer is None:
             raise IndexUnavailable("The index lists a file that it does not have.")
         return answer
-
-
-def _bounded(response: http.client.HTTPResponse, limit: int, host: str) -> bytes:
-    body = response.read(limit + 1)
-    if response.headers.get("Content-Encoding", "").lower() == "gzip" and len(body) <= limit:
-        body = zlib.decompressobj(wbits=31).decompress(body, limit + 1)
-    if len(body) > limit:
-        raise IndexUnavailable(f"The package index {host} sent more than {limit} bytes.", index=host)
-    return body
 
 
 def _total(content_range: str | None, received: int) -> int:

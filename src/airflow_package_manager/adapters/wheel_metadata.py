@@ -16,6 +16,7 @@ from typing import BinaryIO, cast
 
 from airflow_package_manager.adapters.index_http import IndexClient, RemoteFile
 from airflow_package_manager.domain.resolution import WheelMetadata
+from airflow_package_manager.installer.gate import INERT
 
 _MAXIMUM_WHOLE = 512 * 1024 * 1024
 """Bytes of a wheel from an index that knows no ranges."""
@@ -91,17 +92,17 @@ def _read(remote: RemoteFile) -> WheelMetadata:
         text = _member(archive, f"{root}/METADATA")
         entry_points = f"{root}/entry_points.txt"
         groups = _groups(_member(archive, entry_points)) if entry_points in archive.namelist() else ()
-        at_start = _at_start(archive.namelist())
+        at_start = _at_start(archive.namelist(), root.partition("-")[0])
     headers = text.replace("\r\n", "\n").partition("\n\n")[0] + "\n"
     message = HeaderParser().parsestr(headers)
     requires = tuple(message.get_all("Requires-Dist", ()))
     return WheelMetadata(headers, requires, groups, message.get("Summary", ""), at_start)
 
 
-def _at_start(names: list[str]) -> tuple[str, ...]:
+def _at_start(names: list[str], project: str) -> tuple[str, ...]:
     """Return what the installer's gate refuses at the root of a site, which some parts of `*.data` reach too."""
     paths = (_IN_ROOT.sub("", name, count=1) for name in names)
-    return tuple(sorted({path for path in paths if _AT_START.fullmatch(path)}))
+    return tuple(sorted({path for path in paths if _AT_START.fullmatch(path) and INERT.get(path) != project}))
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> str:

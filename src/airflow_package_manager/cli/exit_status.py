@@ -68,6 +68,8 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "stamp-conflict": STALE,
     "store-unavailable": UNAVAILABLE,
     "cluster-unavailable": UNAVAILABLE,
+    "cluster-forbidden": CONFIGURATION,
+    "admission-refused": COMPONENTS,
     "database-busy": UNAVAILABLE,
     "invalid-setting": CONFIGURATION,
 }

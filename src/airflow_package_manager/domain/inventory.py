@@ -84,9 +84,9 @@ class KeptLine:
     """As it stands, credentials masked."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Inventory:
-    """Everything the first view of the page needs."""
+    """Everything the first view of the page needs; compared by identity, as what is made of it is remembered."""
 
     rows: tuple[PackageRow, ...]
     kept_lines: tuple[KeptLine, ...]

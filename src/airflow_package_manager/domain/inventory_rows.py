@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from airflow_package_manager.domain import lock as locks
@@ -34,10 +34,48 @@ class InventoryInputs:
 
 _Contents = tuple[Mapping[str, str] | None, Mapping[str, str] | None]
 """What one instance has, name → version: of its site, and of its image; None where that is not known."""
+_View = tuple[str | None, bool, bool]
+"""Lock digest that an instance reports, whether that site is known, whether its image is the one that asks."""
+
+
+@dataclass(frozen=True)
+class _Question:
+    """What the rows depend on and nothing else: a heartbeat of an instance changes no row."""
+
+    text: str
+    locks: tuple[tuple[int, str], ...]
+    current: int | None
+    image: str
+    """Fingerprint."""
+    views: tuple[tuple[str, tuple[_View, ...]], ...]
+    protected: frozenset[str]
+    known: frozenset[str]
+    """Names: what is known of them follows from the current lock, whose site never changes."""
+    inputs: InventoryInputs = field(compare=False)
 
 
 def rows(inputs: InventoryInputs) -> Inventory:
-    """Return one row per project that is requested, locked, or in the image, sorted by name."""
+    """Return one row per project that is requested, locked, or in the image, sorted by name.
+
+    Asked again while nothing has changed, it returns the same object: a page that polls costs no second reckoning.
+    """
+    return _rows(
+        _Question(
+            text=inputs.snapshot.text,
+            locks=tuple(sorted(inputs.snapshot.locks.items())),
+            current=inputs.snapshot.current,
+            image=inputs.image.fingerprint(),
+            views=tuple(_views(inputs).items()),
+            protected=inputs.protected,
+            known=frozenset(inputs.known),
+            inputs=inputs,
+        )
+    )
+
+
+@lru_cache(maxsize=2)
+def _rows(question: _Question) -> Inventory:
+    inputs = question.inputs
     file = RequirementsFile.parse(inputs.snapshot.text)
     entries = file.entries
     number = inputs.snapshot.current
@@ -47,7 +85,7 @@ def rows(inputs: InventoryInputs) -> Inventory:
     for entry in entries:
         requested.setdefault(entry.name, []).append(entry.written)
     image = {name: found.version for name, found in inputs.image.distributions.items()}
-    contents = _contents(inputs, image)
+    contents = _contents(question, image)
     by_image = Dependencies.of_image(inputs.image)
     by_site = Dependencies(
         {name: (found.version, found.requires) for name, found in inputs.known.items() if name in locked},
@@ -90,28 +128,43 @@ def rows(inputs: InventoryInputs) -> Inventory:
     )
 
 
-def _contents(inputs: InventoryInputs, image: Mapping[str, str]) -> dict[str, tuple[_Contents, ...]]:
-    """Return for each component what its instances have, each different view once; none at all is not known."""
+def _views(inputs: InventoryInputs) -> dict[str, tuple[_View, ...]]:
+    """Return for each component the different views of its instances, each once; none at all is not known."""
+    sites = _sites(inputs)
+    fingerprint = inputs.image.fingerprint()
+
+    def view(instance: Instance) -> _View:
+        knows_site = instance.alive and instance.lock_digest in sites
+        return instance.lock_digest, knows_site, instance.alive and instance.image == fingerprint
+
+    unknown: _View = (None, False, False)
+    return {
+        component: tuple(dict.fromkeys(view(instance) for instance in status.instances)) or (unknown,)
+        for component, status in inputs.statuses.items()
+    }
+
+
+def _sites(inputs: InventoryInputs) -> dict[str | None, Mapping[str, str]]:
+    """Return the contents, name → version, of every site whose lock is at hand, by lock digest."""
     empty = Lock(python=inputs.image.python, platform=inputs.image.platform, image="", requirements="")
     sites: dict[str | None, Mapping[str, str]] = {None: {}, empty.digest(): {}}
     for text in inputs.snapshot.locks.values():
         found = _read_lock(text)
         if found is not None:
             sites[found.digest()] = {pin.name: pin.version for pin in found.pins}
-    fingerprint = inputs.image.fingerprint()
+    return sites
 
-    def view(instance: Instance) -> tuple[str | None, bool, bool]:
-        knows_site = instance.alive and instance.lock_digest in sites
-        return instance.lock_digest, knows_site, instance.alive and instance.image == fingerprint
 
-    contents = {}
-    for component, status in inputs.statuses.items():
-        views = dict.fromkeys(view(instance) for instance in status.instances)
-        contents[component] = tuple(
+def _contents(question: _Question, image: Mapping[str, str]) -> dict[str, tuple[_Contents, ...]]:
+    """Return for each component what its instances have, one entry per view."""
+    sites = _sites(question.inputs)
+    return {
+        component: tuple(
             (sites[digest] if knows_site else None, image if knows_image else None)
             for digest, knows_site, knows_image in views
-        ) or ((None, None),)
-    return contents
+        )
+        for component, views in question.views
+    }
 
 
 @lru_cache(maxsize=32)

@@ -44,6 +44,8 @@ class StoreSnapshot:
     """The revision of the last success."""
     version: str
     """Opaque: a write is conditional on it."""
+    manager: str | None = None
+    """Who else writes the text, where the store knows and it is not us; for example ``argocd-controller``."""
 
     def digest(self) -> str:
         """Return the SHA-256 of text, `current`, and the current lock's digest (a torn lock counts as its text)."""
@@ -105,7 +107,7 @@ class PlanWarning:
 
     code: str
     """yanked, pre-release, downgrade, edited-by-hand, image-unknown, running-tasks, one-replica, metadata-unknown,
-    runs-at-start, own-lines-kept, api-server-not-restarted, restored-resolved-anew …"""
+    runs-at-start, own-lines-kept, gitops-owner, api-server-not-restarted, restored-resolved-anew …"""
     message: str
 
 

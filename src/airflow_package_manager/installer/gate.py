@@ -17,6 +17,12 @@ from airflow_package_manager.installer.image import ImageDistribution, headers_o
 from airflow_package_manager.installer.site_marker import recorded
 
 _AT_START = frozenset({"sitecustomize", "usercustomize"})
+INERT = {"distutils-precedence.pth": "setuptools"}
+"""Root file → the project whose file it is, that may lie in a site all the same.
+
+Python reads no `.pth` file of a site. Refusing this one would shut out every package that needs setuptools, which does
+at its own import what the file would have done.
+"""
 _SETTINGS = "airflow_local_settings"
 """Airflow imports it at every start, and a site's would win over the administrator's own."""
 _OURS = ("airflow_package_manager", "airflow_package_manager_site")
@@ -42,7 +48,7 @@ def refusal(site: str, lock: Lock, image: Mapping[str, ImageDistribution]) -> Re
     paths = sorted(_files(site))
     for path, kind in paths:
         reason = _reason(path, kind)
-        if reason is not None:
+        if reason is not None and not _inert(site, path, kind):
             return Refusal(path, f"{path!r} {reason} (from {_owner_in(site, path)}).")
     found = _other_distribution(site, lock) or _two_owners(site)
     if found is not None:
@@ -86,6 +92,10 @@ def _reason(path: str, kind: str) -> str | None:
         and not (path.startswith(_PROVIDERS) and path.count("/") > 2),  # noqa: PLR2004 - airflow/providers/NAME/FILE
     }
     return next((reason for reason, holds in forbidden.items() if holds), None)
+
+
+def _inert(site: str, path: str, kind: str) -> bool:
+    return kind == "file" and path in INERT and _owner_in(site, path).partition(" ")[0] == INERT[path]
 
 
 def _other_distribution(site: str, lock: Lock) -> Refusal | None:

@@ -77,7 +77,7 @@ def session(api: Api, principal: Principal, call: Call) -> schemas.Session:
 def packages(api: Api, principal: Principal, call: Call) -> schemas.Packages:
     """The inventory, filtered."""
     query = _as(requests.PackagesQuery, call.query)
-    return wire.packages(wire.filtered(api.manager.inventory(principal), scope=query.scope, query=query.q))
+    return wire.packages(api.manager.inventory(principal), scope=query.scope, query=query.q)
 
 
 def package(api: Api, principal: Principal, call: Call) -> schemas.PackageDetail:

@@ -62,6 +62,8 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "index-refused": 502,
     "plan-abandoned": 503,
     "cluster-unavailable": 503,
+    "cluster-forbidden": 503,
+    "admission-refused": 503,
     "store-unavailable": 503,
     "database-busy": 503,
     "resolver-timeout": 504,
