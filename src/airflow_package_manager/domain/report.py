@@ -21,7 +21,7 @@ PRESENT = "present"
 EMPTY = "empty"
 """The lock has no pins: the site is an empty directory."""
 NO_SITE = "no-site"
-"""There is no lock to install (first start), so the instance runs on its image alone."""
+"""There is no lock that can be used (first start, or `code` says what went wrong): the image alone runs."""
 IMAGE_CHANGED = "image-changed"
 """Installed, though the image is not the one the lock was made for."""
 FAILED = "failed"
@@ -58,13 +58,16 @@ class InstallReport:
     """Number of pins."""
     seconds: float = 0.0
     code: str | None = None
-    """When FAILED: lock-missing, lock-invalid, gate, hash-mismatch, no-wheel, index-unavailable, index-refused,
-    install-timeout, wrong-platform, image-differs, disk, uv-missing, install-failed."""
+    """When FAILED: lock-missing, lock-invalid, stamp-invalid, gate, hash-mismatch, no-wheel, index-unavailable,
+    index-refused, install-timeout, wrong-platform, image-differs, disk, uv-missing, stopped, install-failed. When
+    NO_SITE although there should be one: lock-missing, lock-invalid, wrong-platform, gate."""
     cause: str | None = None
     """One sentence for people."""
     tail: str | None = None
     """The redacted end of uv's own message."""
     retryable: bool = False
+    image: str | None = None
+    """Fingerprint of the image, where it was looked at."""
 
     @property
     def exit_status(self) -> int:

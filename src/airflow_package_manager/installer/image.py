@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import sysconfig
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow_package_manager.domain.lock import image_fingerprint, normalised
@@ -83,9 +84,11 @@ def image_distributions() -> dict[str, str]:
     return {name: distribution.version for name, distribution in image().items()}
 
 
-def fingerprint() -> str:
-    """Return the image's fingerprint (see `domain.lock.image_fingerprint`)."""
-    return image_fingerprint(image_distributions(), python_tag(), platform_tag())
+def fingerprint(known: Mapping[str, ImageDistribution] | None = None) -> str:
+    """Return the image's fingerprint (see `domain.lock.image_fingerprint`); `known` is `image()` when it was asked."""
+    found = image() if known is None else known
+    versions = {name: distribution.version for name, distribution in found.items()}
+    return image_fingerprint(versions, python_tag(), platform_tag())
 
 
 def metadata_of(name: str, path: str) -> tuple[str, str] | None:

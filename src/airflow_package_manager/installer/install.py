@@ -49,10 +49,14 @@ def install(
     started = time.monotonic()
     digest: str | None = None
     packages = 0
+    image = images.image()
+    fingerprint = images.fingerprint(image)
     try:
         lock = _parse(lock_text)
         digest, packages = lock.digest(), len(lock.pins)
-        outcome, site = _install(directory, lock, digest, in_flight=in_flight, settings=settings, timeout=timeout)
+        outcome, site = _install(
+            directory, lock, digest, image, fingerprint, in_flight=in_flight, settings=settings, timeout=timeout
+        )
     except InstallFailure as failure:
         answer = InstallReport(
             report.FAILED,
@@ -63,14 +67,14 @@ def install(
         )
         site = None
     except OSError as error:
-        answer, site = InstallReport(report.FAILED, code="disk", cause=_disk_sentence(error)), None
+        answer, site = InstallReport(report.FAILED, code="disk", cause=disk_sentence(error)), None
     except PackageManagerError as error:
         answer, site = InstallReport(report.FAILED, code="install-failed", cause=error.detail), None
     else:
         answer = InstallReport(outcome)
     seconds = round(time.monotonic() - started, 3)
     fields = {"revision": revision, "lock_digest": digest, "packages": packages, "seconds": seconds}
-    return InstallReport(**{**vars(answer), **fields}), site
+    return InstallReport(**{**vars(answer), **fields, "image": fingerprint}), site
 
 
 def _parse(text: str) -> Lock:
@@ -84,6 +88,8 @@ def _install(
     directory: Directory,
     lock: Lock,
     digest: str,
+    image: Mapping[str, ImageDistribution],
+    fingerprint: str,
     *,
     in_flight: bool,
     settings: Callable[[], Settings],
@@ -95,10 +101,7 @@ def _install(
             "wrong-platform",
             f"The lock is for {lock.python} on {lock.platform}, this is {python} on {platform}; plan again here.",
         )
-    image = images.image()
     _require_unprotected(lock, image)
-    versions = {name: distribution.version for name, distribution in image.items()}
-    fingerprint = locks.image_fingerprint(versions, python, platform)
     changed = fingerprint != lock.image
     if changed and in_flight:
         raise InstallFailure(
@@ -142,7 +145,8 @@ def _require_not_named(lock: Lock, protected: Iterable[str]) -> None:
             )
 
 
-def _disk_sentence(error: OSError) -> str:
+def disk_sentence(error: OSError) -> str:
+    """Return for people why the directory cannot be written."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return f"There is no space left for the packages{where}."

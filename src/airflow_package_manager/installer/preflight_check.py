@@ -1,11 +1,14 @@
 """The throw-away check of a staged lock: installs it, then lets a child with the new site prove that it works.
 
     python -m airflow_package_manager.installer.preflight_check
-        --directory D --revision N --record FILE --timeout S [--direct NAME ...]
+        (--directory D | --site LINK --locks M) --revision N --record FILE --timeout S [--direct NAME ...]
 
 Run it detached, as leader of its own session; `preflight_record` describes FILE. Whatever happens, FILE says
 `running` first and `passed` or `failed` in the end, unless this process is killed (SIGTERM is answered). `--timeout`
 bounds the check; the installation before it is bounded by `install_timeout`. Exit status: 0 passed, 1 failed.
+
+In a pod (`--site`) the init container has installed already: LINK must lead to the site of `lock.N` as the ConfigMap
+mounted at M has it, nothing is written beside FILE, and FILE is the container's termination message.
 
 The child is foreign code from its first import on: it runs in its own session, without index credentials, for a
 bounded time, and is killed with all that it started. That it ended with status 0 says nothing; only the completion
@@ -26,19 +29,17 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from airflow_package_manager import settings
-from airflow_package_manager.domain import lock as locks
-from airflow_package_manager.domain import report
 from airflow_package_manager.installer import preflight_record
 from airflow_package_manager.installer.directory import Directory
-from airflow_package_manager.installer.install import install
 from airflow_package_manager.installer.preflight_record import PreflightRecord
+from airflow_package_manager.installer.preflight_site import NoSubject, Subject, made_before, made_now
 from airflow_package_manager.redaction import without_credentials
 
 NONCE_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_PREFLIGHT"
@@ -71,19 +72,13 @@ class Stopped(BaseException):
     """SIGTERM or SIGINT came."""
 
 
-def check(directory: Directory, revision: int, directs: Sequence[str], timeout: float) -> Verdict:
-    """Install `lock.<revision>` and check it; raises `Stopped` when told to end, never for what the packages do."""
+def check(subject: Callable[[], Subject], directs: Sequence[str], timeout: float) -> Verdict:
+    """Check what `subject` brings; raises `Stopped` when told to end, never for what the packages do."""
     try:
-        text = directory.read_lock(revision)
-    except (OSError, ValueError) as error:
-        return Verdict("lock-invalid", f"The staged lock cannot be read: {error}.")
-    if text is None:
-        return Verdict("lock-missing", f"{directory.lock(revision)} is not there.")
-    answer, site = install(directory, text, revision=revision, in_flight=True, settings=settings.load)
-    if site is None:
-        return Verdict(answer.code or report.FAILED, answer.cause or "The installation failed.", detail=answer.tail)
-    names = [pin.name for pin in locks.parse(text).pins]
-    return check_site(site, names, directs, timeout, directory.tmp)
+        found = subject()
+    except NoSubject as nothing:
+        return Verdict(nothing.code, nothing.message, detail=nothing.detail)
+    return check_site(found.site, found.names, directs, timeout, found.scratch)
 
 
 def check_site(site: Path, changed: Sequence[str], directs: Sequence[str], timeout: float, temporary: Path) -> Verdict:
@@ -214,38 +209,47 @@ def _text(path: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Return the exit status; the record says the rest."""
     parser = argparse.ArgumentParser(prog="python -m airflow_package_manager.installer.preflight_check")
-    parser.add_argument("--directory", type=Path, required=True)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--directory", type=Path, help="install the lock of this directory, then check it")
+    where.add_argument("--site", type=Path, help="check what this link leads to; install nothing")
+    parser.add_argument("--locks", help="with --site: where the ConfigMap of the locks is mounted")
     parser.add_argument("--revision", type=int, required=True)
     parser.add_argument("--record", type=Path, required=True)
     parser.add_argument("--timeout", type=float, required=True, help="seconds that the check may take")
     parser.add_argument("--direct", action="append", default=[], help="a project whose packages must import")
     given = parser.parse_args(arguments)
-    started_at = time.time()
-    running = PreflightRecord(preflight_record.RUNNING, "The check is running.", os.getpid(), started_at)
-    preflight_record.write(given.record, running)
+    if (given.site is None) != (given.locks is None):
+        parser.error("--site and --locks go together")
+    if given.site is None:
+        subject, write = partial(made_now, Directory(given.directory), given.revision), preflight_record.write
+    else:
+        subject, write = partial(made_before, given.site, given.locks, given.revision), preflight_record.write_in_place
+    running = PreflightRecord(preflight_record.RUNNING, "The check is running.", os.getpid(), time.time())
+    write(given.record, running)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _stop)
     try:
-        verdict = check(Directory(given.directory), given.revision, given.direct, given.timeout)
+        verdict = check(subject, given.direct, given.timeout)
     except Stopped:
         verdict = Verdict(preflight_record.CHECK_LOST, "The check was stopped.")
     except Exception as error:
-        _finish(given.record, running, Verdict(preflight_record.CHECK_LOST, f"The check itself broke: {error!r}."))
+        broken = Verdict(preflight_record.CHECK_LOST, f"The check itself broke: {error!r}.")
+        write(given.record, _ended(running, broken))
         raise
-    _finish(given.record, running, verdict)
+    write(given.record, _ended(running, verdict))
     return 0 if verdict.code is None else 1
 
 
-def _stop(_number: int, _frame: FrameType | None) -> None:
+def _stop(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)  # told once is told
     raise Stopped
 
 
-def _finish(path: Path, running: PreflightRecord, verdict: Verdict) -> None:
+def _ended(running: PreflightRecord, verdict: Verdict) -> PreflightRecord:
     status = preflight_record.PASSED if verdict.code is None else preflight_record.FAILED
-    record = PreflightRecord(
+    return PreflightRecord(
         status, verdict.message, running.pid, running.started_at, verdict.code, verdict.warnings, verdict.detail
     )
-    preflight_record.write(path, record)
 
 
 if __name__ == "__main__":

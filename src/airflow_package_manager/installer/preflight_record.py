@@ -7,6 +7,9 @@
 `pid` (the checking process, leader of its own session) is gone means that the check was lost. `code`, when failed, is
 the installer's (`domain.report.InstallReport.code`) or one of the codes below. `detail` is the redacted end of what
 was printed.
+
+In a pod the record is the termination message of the container: at most 4096 bytes, written into the file that the
+kubelet made. There a record that still says `running` when the container has ended means that the check was lost.
 """
 
 from __future__ import annotations
@@ -35,12 +38,16 @@ IMPORT_FORKED = "import-forked"
 """An import forked the process."""
 CHECK_TIMEOUT = "check-timeout"
 """The check hung."""
+SITE_MISSING = "site-missing"
+"""There is no complete site of the lock that is to be checked."""
 CHECK_LOST = "check-lost"
 """The check was stopped, or broke itself."""
 
 MAXIMUM_BYTES = 64 * 1024
+TERMINATION_BYTES = 4096
 _MAXIMUM_TEXT = 8_000
 _MAXIMUM_WARNINGS = 50
+_LEAST_TEXT = 60
 
 
 @dataclass(frozen=True)
@@ -76,6 +83,30 @@ def write(path: Path, record: PreflightRecord) -> None:
         raise
 
 
+def write_in_place(path: Path, record: PreflightRecord) -> None:
+    """Write the record into a file that is mounted, shortened to a termination message. Raises `OSError`."""
+    path.write_text(termination_message(record), encoding="ascii")
+
+
+def termination_message(record: PreflightRecord) -> str:
+    """Return the record in at most 4096 bytes: what was printed is shortened first, then warnings, then the message."""
+    detail, message = record.detail or "", record.message
+    warnings = tuple(warning[:500] for warning in record.warnings[:_MAXIMUM_WARNINGS])
+    while True:
+        short = dataclasses.replace(record, detail=detail or None, warnings=warnings, message=message)
+        text = json.dumps(dataclasses.asdict(short), separators=(",", ":"))
+        if len(text) <= TERMINATION_BYTES:
+            return text
+        if len(detail) > _LEAST_TEXT:
+            detail = detail[-(len(detail) // 2) :]
+        elif len(warnings) > 1:
+            warnings = warnings[: len(warnings) // 2]
+        elif len(message) > _LEAST_TEXT:
+            message = message[: len(message) // 2]
+        else:
+            detail, warnings = "", ()
+
+
 def read(path: Path) -> PreflightRecord | None:
     """Return the record, None when there is none; raises `ValueError` when the file is no record of ours."""
     try:
@@ -86,15 +117,20 @@ def read(path: Path) -> PreflightRecord | None:
         raise ValueError(f"{path} is not a record: {error}") from error
     with os.fdopen(handle, "rb") as stream:
         content = stream.read(MAXIMUM_BYTES * 8)
-    try:
-        values = json.loads(content)
-        warnings = tuple(values["warnings"])
-        record = PreflightRecord(**{**values, "warnings": warnings})
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ValueError(f"{path} is not a record of a preflight") from error
-    if record.status not in {RUNNING, PASSED, FAILED} or not _well_typed(record):
+    record = parse(content)
+    if record is None:
         raise ValueError(f"{path} is not a record of a preflight")
     return record
+
+
+def parse(text: str | bytes) -> PreflightRecord | None:
+    """Return the record that the text holds, None when it holds none."""
+    try:
+        values = json.loads(text)
+        record = PreflightRecord(**{**values, "warnings": tuple(values["warnings"])})
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return record if record.status in {RUNNING, PASSED, FAILED} and _well_typed(record) else None
 
 
 def _well_typed(record: PreflightRecord) -> bool:

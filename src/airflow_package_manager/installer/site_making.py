@@ -61,6 +61,7 @@ def make(
             _remove_left_over(sites)
         work = Path(tempfile.mkdtemp(prefix=_WORK, dir=sites))
         try:
+            work.chmod(0o770)  # pods of several users share a group: any of them may have to clean up after this one
             fresh = work / "site"
             _set_aside(directory, site, work)
             fresh.mkdir()
@@ -157,4 +158,5 @@ def _wait_for(descriptor: int, deadline: float) -> bool:
 def _remove_left_over(sites: Path) -> None:
     for path in sites.iterdir():
         if path.name.startswith(_WORK):
-            remove_tree(path)
+            with contextlib.suppress(PermissionError):  # of another user: an eyesore, not an obstacle
+                remove_tree(path)

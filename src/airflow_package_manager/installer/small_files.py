@@ -37,7 +37,7 @@ def _mode(path: Path) -> int:
         return 0o644
 
 
-def read_bounded(path: Path, limit: int, owners: frozenset[int] | None = None) -> bytes | None:
+def read_bounded(path: Path | str, limit: int, owners: frozenset[int] | None = None) -> bytes | None:
     """Return the content of a regular file, None when there is none.
 
     Links and devices are never followed or waited for. Raises `OSError`, and `ValueError` for what is no regular
