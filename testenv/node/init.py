@@ -23,7 +23,7 @@ _SECONDS = 60.0
 def main(plan: dict[str, Any]) -> int:
     """Do what the plan says, until one of the servers ends; returns its status."""
     for place, target in plan["binds"].items():
-        subprocess.run(["mount", "--bind", place, target], check=True)
+        subprocess.run(["/bin/mount", "--bind", place, target], check=True)
     runtime = _start(plan["runtime"])
     _await_socket(Path(plan["socket"]), runtime)
     servers = {runtime, _start(plan["kubelet"])}
