@@ -30,7 +30,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class StoreChanges:
-    """What one write changes; whatever is not named stays."""
+    """What one write changes, either the text or locks and `current`; whatever is not named stays."""
 
     text: str | None = None
     put_locks: Mapping[int, str] = field(default_factory=dict)
@@ -47,7 +47,7 @@ class RequirementStore(Protocol):
         ...
 
     def write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
-        """Write all of `changes` or nothing; raises `StoreConflict`, `StoreTooLarge`, `StoreUnavailable`."""
+        """Write all or nothing; raises `StoreConflict`, `StoreTooLarge`, `StoreUnavailable`, `ValueError` for both."""
         ...
 
 
@@ -72,6 +72,10 @@ class RolloutTarget(Protocol):
 
     def restore(self, component: str, stamp: int | None, expected: str) -> None:
         """Give the component a previous stamp exactly, None included; raises `StampConflict`."""
+        ...
+
+    def by_hand(self, component: str, stamp: int | None) -> str:
+        """Return the exact command with which a person gives the component that stamp; touches nothing."""
         ...
 
     def observe(self, component: str, wanted: str | None) -> ComponentStatus:

@@ -52,6 +52,8 @@ def test_everything_that_is_saved_reads_back_equal(journal: Journal) -> None:
         verified={"scheduler": "heartbeat"},
         reason={"code": "no-wheel", "title": "x", "detail": "NUL \0, half a pair \ud800", "next_action": "y"},
         preflight=True,
+        templates={"scheduler": "f" * 64, "worker": ""},
+        promoted=True,
     )
     wanted = dataclasses.replace(
         added,

@@ -167,6 +167,23 @@ def test_a_dry_run_changes_nothing(world: World) -> None:
     assert world.target.stamp("triggerer") == before
 
 
+def test_a_template_does_not_depend_on_the_stamp(world: World) -> None:
+    world.lock(2)
+    before = world.target.stamp("triggerer").template
+    restart(world, 2)
+    assert world.target.stamp("triggerer").template == before
+
+
+def test_how_to_stamp_by_hand_can_be_said_without_touching_anything(world: World) -> None:
+    before = world.target.stamp("triggerer")
+    commands = {world.target.by_hand("triggerer", stamp) for stamp in (None, 1, 2)}
+    assert len(commands) == 3
+    assert all("triggerer" in command for command in commands)
+    assert world.target.stamp("triggerer") == before
+    with pytest.raises(NoComponents):
+        world.target.by_hand("worker", 1)
+
+
 def test_a_stamp_is_conditional(world: World) -> None:
     world.lock(2)
     world.lock(3)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import sqlite3
 import subprocess
@@ -21,11 +22,12 @@ from sqlalchemy.schema import CreateTable
 from airflow_package_manager.adapters.sql import tables, transactions
 from airflow_package_manager.adapters.sql.events import SqlEvents
 from airflow_package_manager.adapters.sql.operations import SqlOperations
-from airflow_package_manager.domain.operation import State
+from airflow_package_manager.domain.operation import Progress, State
 from airflow_package_manager.errors import DatabaseBusy, PackageManagerError, StoreUnavailable
 from testenv.postgres import Postgres
 from tests.contract.conftest import postgresql_engine
 from tests.contract.sample_operations import accept, add, add_planned, event, planning
+from tests.fakes.clock import ManualClock
 
 ENSURE = """
 import sys
@@ -303,3 +305,29 @@ def test_a_copy_of_postgresql_that_only_reads_is_named_as_such(postgres: Postgre
                 tables.ensure_tables(reading)
         finally:
             reading.dispose()
+
+
+def test_a_row_of_an_earlier_version_still_loads(engine: Engine) -> None:
+    """`progress` is JSON: what a later version remembers beside it is not there in rows that were written before."""
+    tables.ensure_tables(engine)
+    operations = SqlOperations(engine, clock=ManualClock())
+    operation = accept(operations, add_planned(operations))
+    written = {
+        "stamps": {"scheduler": 3},
+        "waiting_since": None,
+        "baseline_errors": ["a.py"],
+        "started_at": {"scheduler": 1.5},
+        "verified": {},
+        "reason": None,
+        "preflight": True,
+        "passed": True,
+    }
+    with engine.begin() as connection:
+        connection.execute(tables.operation.update().values(progress=json.dumps(written)))
+    found = operations.get(operation.id)
+    assert found.progress == Progress(
+        stamps={"scheduler": 3}, baseline_errors=("a.py",), started_at={"scheduler": 1.5}, preflight=True, passed=True
+    )
+    assert (found.progress.templates, found.progress.promoted) == ({}, False)
+    saved = dataclasses.replace(found, progress=dataclasses.replace(found.progress, templates={"scheduler": "f"}))
+    assert operations.save(saved, []).progress.templates == {"scheduler": "f"}

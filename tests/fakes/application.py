@@ -54,6 +54,18 @@ def _wheels() -> tuple[IndexFile, ...]:
     )
 
 
+class Held:
+    """A lease in the hands of a test that steps by itself."""
+
+    holder = "host:1:test"
+
+    def __init__(self, app: Application, operation_id: str) -> None:
+        self.app, self.operation_id = app, operation_id
+
+    def require(self) -> None:
+        assert self.app.repository.claim(self.operation_id, self.holder, now=self.app.clock(), seconds=15)
+
+
 class Application:
     """Everything wired over fakes. Nothing runs by itself (but see `at_once`): the test calls `driver().run(...)`."""
 

@@ -31,6 +31,7 @@ class MemoryStore:
         self._locks: dict[int, str] = {}
         self._current: int | None = None
         self._version = 1
+        self._manager: str | None = None
 
     def read(self) -> StoreSnapshot:
         return self.faults.around("store.read", self.peek)
@@ -41,12 +42,14 @@ class MemoryStore:
     def peek(self) -> StoreSnapshot:
         """Return what is there, without any scripted fault."""
         with self._guard:
-            return StoreSnapshot(self._text, MappingProxyType(dict(self._locks)), self._current, str(self._version))
+            return StoreSnapshot(
+                self._text, MappingProxyType(dict(self._locks)), self._current, str(self._version), self._manager
+            )
 
-    def edit(self, text: str) -> None:
-        """Somebody else edits the text."""
+    def edit(self, text: str, *, manager: str | None = None) -> None:
+        """Somebody else edits the text, by a tool whose name the store knows, if any."""
         with self._guard:
-            self._text = text
+            self._text, self._manager = text, manager
             self._version += 1
 
     def touch(self) -> None:
@@ -76,6 +79,8 @@ class MemoryStore:
             if size > MAXIMUM_BYTES:
                 raise StoreTooLarge(f"Text and locks would take {size} bytes of {MAXIMUM_BYTES}.", size=size)
             self._text, self._locks = text, locks
+            if changes.text is not None:
+                self._manager = None
             if changes.current is not None:
                 self._current = changes.current
             self._version += 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -39,6 +40,7 @@ class Behaviour(enum.Enum):
     NEVER_READY = "never ready"
     SUPERVISOR_DIES = "supervisor dies"
     VANISHES = "vanishes"
+    NO_ROOM = "no room"
 
 
 _MISBEHAVIOUR: Mapping[Behaviour, tuple[Status, str, bool]] = {
@@ -47,6 +49,7 @@ _MISBEHAVIOUR: Mapping[Behaviour, tuple[Status, str, bool]] = {
     Behaviour.NEVER_READY: (Status.IN_PROGRESS, "not ready yet", False),
     Behaviour.SUPERVISOR_DIES: (Status.UNKNOWN, "its supervisor no longer beats", False),
     Behaviour.VANISHES: (Status.NOT_FOUND, "", False),
+    Behaviour.NO_ROOM: (Status.FAILED, "no machine has room for it", True),
 }
 
 
@@ -57,6 +60,7 @@ class Preflight(enum.Enum):
     FAILS = "fails"
     HANGS = "hangs"
     IS_LOST = "is lost"
+    NO_ROOM = "no room"
 
 
 @dataclass
@@ -75,6 +79,10 @@ class _Component:
     by_hand: bool = False
     """Its stamp was set by another hand."""
     image: str | None = IMAGE
+    template: str = "template 1"
+    instances: int = 1
+    reports: bool = True
+    """Its instance says what it runs on."""
 
     def is_good_on(self, digest: str | None) -> None:
         """Remember it as the last-good site."""
@@ -85,8 +93,8 @@ class _Component:
 
 class FakeTarget:
     """Effects ``target.stamp``, ``target.check_restart``, ``target.restart``, ``target.restore``, ``target.observe``,
-    ``target.discard_stuck``, ``target.start_preflight``, ``target.observe_preflight``, ``target.end_preflight``;
-    each also as ``target.restart:scheduler`` and the like, to hit one component only.
+    ``target.by_hand``, ``target.discard_stuck``, ``target.start_preflight``, ``target.observe_preflight``,
+    ``target.end_preflight``; each also as ``target.restart:scheduler`` and the like, to hit one component only.
     """
 
     def __init__(
@@ -135,6 +143,28 @@ class FakeTarget:
                 found.digest = wanted
                 found.is_good_on(wanted)
 
+    def change_template(self, component: str) -> None:
+        """Another hand changes what the component's instances are made from."""
+        with self._guard:
+            found = self._components[component]
+            found.version += 1
+            found.template = f"template {found.version}"
+
+    def template(self, component: str) -> str:
+        """Return what the component's instances are made from."""
+        with self._guard:
+            return self._components[component].template
+
+    def scale(self, component: str, instances: int) -> None:
+        """Let the component have one instance, or none."""
+        with self._guard:
+            self._components[component].instances = instances
+
+    def be_silent(self, component: str) -> None:
+        """Let the component's instance not say what it runs on."""
+        with self._guard:
+            self._components[component].reports = False
+
     def report_image(self, component: str, image: str | None) -> None:
         """Let the component's instance report another image; None: it does not say."""
         with self._guard:
@@ -178,6 +208,15 @@ class FakeTarget:
     def observe(self, component: str, wanted: str | None) -> ComponentStatus:
         return self._effect("observe", component, lambda: self._observe(component, wanted))
 
+    def by_hand(self, component: str, stamp: int | None) -> str:
+        shown = "-" if stamp is None else str(stamp)
+
+        def command() -> str:
+            self._find(component)
+            return f"stamp {component} {shown}"
+
+        return self._effect("by_hand", component, command)
+
     def discard_stuck(self, component: str) -> None:
         self._effect("discard_stuck", component, lambda: self.discarded.append(component))
 
@@ -199,7 +238,7 @@ class FakeTarget:
     def _stamp(self, component: str) -> Stamp:
         with self._guard:
             found = self._find(component)
-            return Stamp(found.stamp, str(found.version))
+            return Stamp(found.stamp, str(found.version), found.template)
 
     def _find(self, component: str) -> _Component:
         if component not in self._components:
@@ -238,6 +277,8 @@ class FakeTarget:
         with self._guard:
             found = self._find(component)
             target = found.wanted if wanted is None else wanted
+            if found.instances == 0:
+                return ComponentStatus(component, Status.CURRENT, "no instance is wanted", (), unverified="nobody runs")
             status, message, final = self._verdict(found, target)
             if status is Status.NOT_FOUND:
                 return aggregate(component, ())
@@ -247,7 +288,7 @@ class FakeTarget:
                 status=status,
                 message=message,
                 stamp=found.stamp,
-                lock_digest=found.digest,
+                lock_digest=found.digest if found.reports else None,
                 image=found.image,
                 python="cp311",
                 platform="linux_x86_64",
@@ -260,7 +301,12 @@ class FakeTarget:
                 install_cause=message if failed else None,
             )
             verdict = aggregate(component, (instance,))
-            return ComponentStatus(verdict.name, verdict.status, verdict.message, verdict.instances, final)
+            return dataclasses.replace(
+                verdict,
+                final=final,
+                infrastructure=failed and found.behaviour is Behaviour.NO_ROOM,
+                unverified=None if found.reports else "its instances do not report what was installed",
+            )
 
     def _verdict(self, found: _Component, target: str | None) -> tuple[Status, str, bool]:
         own = found.wanted
@@ -296,6 +342,8 @@ class FakeTarget:
                 return PreflightStatus(Status.NOT_FOUND, "no such check")
             if self.preflight is Preflight.HANGS or self._clock() < started + self.ready_after:
                 return PreflightStatus(Status.IN_PROGRESS, "checking")
+            if self.preflight is Preflight.NO_ROOM:
+                return PreflightStatus(Status.FAILED, "no machine has room for it", infrastructure=True)
             if self.preflight is Preflight.FAILS:
                 return PreflightStatus(
                     Status.FAILED, "importing demo failed", code="import-failed", detail="ModuleNotFoundError: nope"

@@ -4,7 +4,7 @@ import pytest
 
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.errors import ClusterUnavailable, StoreUnavailable
-from tests.fakes.application import ADMIN, Application, add
+from tests.fakes.application import ADMIN, Application, Held, add
 from tests.fakes.target import Behaviour, Preflight
 
 
@@ -12,6 +12,13 @@ def before_and_after(app: Application, operation: Operation) -> tuple[object, ob
     before = world(app)
     app.driver().run(operation.id)
     return before, world(app)
+
+
+def advance_once(app: Application, operation: Operation) -> None:
+    lease = Held(app, operation.id)
+    lease.require()
+    app.engine().advance(app.repository.get(operation.id), lease)
+    app.clock.advance(1)
 
 
 def world(app: Application) -> tuple[object, ...]:
@@ -123,13 +130,60 @@ def test_somebody_elses_text_stays_and_the_stamps_come_back_all_the_same() -> No
     assert [app.target.running(name)[0] for name in app.target.components()] == [None, None, None]
 
 
-def test_a_reverted_text_stops_the_rollout() -> None:
+def test_a_reverted_text_stops_the_rollout_and_names_who_did_it() -> None:
     app = Application("# mine\n")
     accepted = app.accepted(add("humanize"))
-    app.faults.meanwhile("target.restart:triggerer", lambda: app.store.edit("# mine\n"))
+    app.faults.meanwhile("target.restart:triggerer", lambda: app.store.edit("# mine\n", manager="argocd-controller"))
     done = app.driver().run(accepted.id)
     assert done.state is State.ROLLED_BACK
     assert (done.problem or {})["code"] == "edited-meanwhile"
+    assert (done.problem or {})["detail"].startswith("argocd-controller wrote the previous requirements back")
+
+
+def test_a_text_that_is_taken_back_at_once_is_not_written_again() -> None:
+    app = Application("# mine\n")
+    accepted = app.accepted(add("humanize"))
+    while not app.repository.get(accepted.id).progress.promoted:
+        advance_once(app, accepted)
+    app.store.edit("# mine\n", manager="flux")
+    app.clock.advance(16)
+    done = app.driver().run(accepted.id)
+    assert (done.state, (done.problem or {})["manager"]) == (State.ROLLED_BACK, "flux")
+    assert app.kinds(accepted.id).count("requirements.written") == 1
+
+
+@pytest.mark.parametrize("effect", ["target.stamp:scheduler", "target.observe:scheduler", "facts.unparsed_files"])
+@pytest.mark.parametrize("behaviour", [Behaviour.READY, Behaviour.NEVER_READY])
+def test_a_component_changed_by_another_hand_stops_it(effect: str, behaviour: Behaviour) -> None:
+    app = Application("# mine\n")
+    accepted = app.accepted(add("humanize"))
+    app.target.misbehave("scheduler", behaviour)
+    while app.repository.get(accepted.id).state is not State.ROLLING_OUT:
+        advance_once(app, accepted)
+    app.facts.parsed_at = {"dag.py": 0.0}
+    app.clock.advance(16)
+    app.faults.meanwhile(effect, lambda: app.target.change_template("scheduler"))
+    before, after = before_and_after(app, accepted)
+    done = app.repository.get(accepted.id)
+    if effect == "facts.unparsed_files" and behaviour is Behaviour.NEVER_READY:
+        assert (done.problem or {})["code"] == "component-timeout"
+    else:
+        assert (done.state, (done.problem or {})["code"]) == (State.ROLLED_BACK, "component-changed")
+        assert "scheduler" in (done.problem or {})["detail"]
+    assert [app.target.running(name)[0] for name in app.target.components()] == [None, None, None]
+    assert before != after
+
+
+@pytest.mark.parametrize("preflight", [Preflight.NO_ROOM, Preflight.PASSES])
+def test_what_is_no_packages_fault_is_called_so(preflight: Preflight) -> None:
+    app = Application("# mine\n")
+    app.target.preflight = preflight
+    app.target.misbehave("triggerer", Behaviour.NO_ROOM)
+    before, after = before_and_after(app, accepted := app.accepted(add("humanize")))
+    done = app.repository.get(accepted.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.ROLLED_BACK, "infrastructure")
+    assert "no machine has room" in (done.problem or {})["detail"]
+    assert after == before
 
 
 @pytest.mark.parametrize("effect", ["target.restart:scheduler", "target.observe:scheduler"])
@@ -165,6 +219,7 @@ def test_going_back_is_bounded_and_says_what_a_person_must_do() -> None:
     assert done.problem is not None
     assert done.problem["code"] == "rollback-incomplete"
     assert done.problem["components"] == ["scheduler"]
+    assert done.problem["commands"] == ["stamp scheduler -"]
     assert done.problem["because"]["code"] == "component-failed"
     assert done.problem["next_action"]
     assert 1 in app.store.peek().locks, "a component still carries it"
@@ -180,6 +235,7 @@ def test_a_component_that_stays_down_is_named() -> None:
     assert (done.problem or {})["code"] == "rollback-incomplete"
     assert "scheduler" in (done.problem or {})["detail"]
     assert set(app.target.discarded) == {"scheduler"}
+    assert (done.problem or {})["commands"] == ["stamp scheduler 1"]
     assert app.target.running("scheduler")[0] == 1
 
 

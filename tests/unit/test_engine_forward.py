@@ -1,30 +1,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 
 from airflow_package_manager.domain import lock as locks
-from airflow_package_manager.domain.operation import State
+from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.errors import ClusterUnavailable, DatabaseBusy, StoreUnavailable
 from airflow_package_manager.ports import Heartbeat, ImportFailure
 from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
-from tests.fakes.application import ADMIN, Application, add, remove, update
+from tests.fakes.application import ADMIN, Application, Held, add, remove, update
+from tests.fakes.faults import Faults, Killed
 from tests.fakes.target import Behaviour, Preflight
 
 MUTATIONS = ("store.write", "target.restart", "target.restore", "target.start_preflight", "target.end_preflight")
-
-
-class Held:
-    holder = "host:1:test"
-
-    def __init__(self, app: Application, operation_id: str) -> None:
-        self.app, self.operation_id = app, operation_id
-
-    def require(self) -> None:
-        assert self.app.repository.claim(self.operation_id, self.holder, now=self.app.clock(), seconds=15)
 
 
 def test_a_change_goes_all_the_way() -> None:
@@ -109,6 +101,96 @@ def test_only_the_text_changes_and_nobody_restarts() -> None:
     assert [app.target.running(name) for name in app.target.components()] == before
     assert sorted(app.store.peek().locks) == [1, 2]
     assert "preflight.started" not in app.kinds(done.id)
+    assert app.kinds(done.id)[-2:] == ["requirements.written", "operation.succeeded"]
+
+
+def at_the_second_write(faults: Faults, die: Callable[[], object]) -> None:
+    faults.meanwhile("store.write", lambda: None)
+    faults.meanwhile("store.write", die)
+
+
+DEATHS: dict[str, Callable[[Faults], object]] = {
+    "before the text": lambda faults: faults.fail("store.write", Killed()),
+    "after the text": lambda faults: faults.lose_answer("store.write", Killed()),
+    "before the lock": lambda faults: faults.meanwhile("store.write", lambda: faults.fail("store.write", Killed())),
+    "after the lock": lambda faults: at_the_second_write(faults, lambda: faults.lose_answer("store.write", Killed())),
+}
+
+
+def text_only(app: Application) -> Operation:
+    app.done(add("humanize"))
+    return app.accepted(ChangeSet(requirements="# other words\nhumanize\n"))
+
+
+def test_only_the_text_changes_in_two_writes() -> None:
+    app = Application()
+    accepted = text_only(app)
+    writes: list[tuple[bool, bool]] = []
+    app.store.watchers.append(
+        lambda before, after: writes.append((before.text != after.text, before.current != after.current))
+    )
+    assert app.driver().run(accepted.id).state is State.SUCCEEDED
+    assert writes == [(True, False), (False, True)]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+@pytest.mark.parametrize("boundary", DEATHS)
+def test_a_text_only_change_survives_a_death_at_any_write(boundary: str, *, cancelled: bool) -> None:
+    app = Application()
+    accepted = text_only(app)
+    DEATHS[boundary](app.faults)
+    with pytest.raises(Killed):
+        app.driver().run(accepted.id)
+    if cancelled:
+        app.manager.cancel(ADMIN, accepted.id)
+    app.clock.advance(16)
+    done = app.driver("host:2").run(accepted.id)
+    touched = boundary != "before the text"
+    assert done.state is (State.CANCELLED if cancelled and not touched else State.SUCCEEDED)
+    found = app.store.peek()
+    assert (found.text, found.current) == (
+        ("# other words\nhumanize\n", 2) if done.state is State.SUCCEEDED else ("humanize\n", 1)
+    )
+    assert found.current in found.locks
+
+
+def test_a_text_only_change_that_cannot_end_is_taken_back() -> None:
+    app = Application()
+    accepted = text_only(app)
+    before = app.store.peek()
+    app.faults.meanwhile("store.write", lambda: app.faults.fail("store.write", StoreTooLarge("full")))
+    done = app.driver().run(accepted.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.FAILED, "store-too-large")
+    after = app.store.peek()
+    assert (after.text, after.locks, after.current) == (before.text, before.locks, before.current)
+
+
+@pytest.mark.parametrize("theirs", ["# theirs\n", "humanize\n"])
+def test_a_text_edited_between_the_two_writes_is_theirs(theirs: str) -> None:
+    app = Application()
+    accepted = text_only(app)
+    app.faults.meanwhile("store.read", lambda: None)
+    app.faults.meanwhile("store.read", lambda: app.store.edit(theirs, manager="flux"))
+    done = app.driver().run(accepted.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.FAILED, "edited-meanwhile")
+    assert (done.problem or {})["detail"].startswith("flux")
+    assert (app.store.peek().text, app.store.peek().current) == (theirs, 1)
+
+
+@pytest.mark.parametrize("how", ["nobody runs", "nobody reports"])
+def test_what_nobody_can_confirm_is_never_verified(how: str) -> None:
+    app = Application(components=("scheduler",))
+    began = app.clock()
+    app.facts.beats["scheduler"] = (Heartbeat("host", began + 50, began + 40),)
+    if how == "nobody runs":
+        app.target.scale("scheduler", 0)
+    else:
+        app.target.be_silent("scheduler")
+    done = app.done(add("humanize"))
+    assert done.state is State.SUCCEEDED
+    assert done.progress.verified == {"scheduler": "not verified"}
+    (said,) = [event.message for event in app.events(done.id) if event.kind == "component.current"]
+    assert "not verified: " in said
 
 
 def test_a_text_edited_by_hand_is_adopted() -> None:

@@ -177,6 +177,16 @@ def test_a_hand_edited_text_can_be_adopted_as_it_is() -> None:
     assert "edited-by-hand" in codes(further)
 
 
+def test_who_else_writes_the_text_is_told() -> None:
+    asked = inputs("a\n", "b\n", old={"a": "1"}, new={"b": "1"})
+    assert "gitops-owner" not in codes(make_plan(asked))
+    owned = dataclasses.replace(asked, snapshot=dataclasses.replace(asked.snapshot, manager="argocd-controller"))
+    plan = make_plan(owned)
+    assert plan.base_digest == make_plan(asked).base_digest, "who wrote it is no change"
+    (warning,) = [found for found in plan.warnings if found.code == "gitops-owner"]
+    assert "argocd-controller" in warning.message
+
+
 def test_a_damaged_lock_is_replaced_whatever_comes_of_it() -> None:
     torn = StoreSnapshot("", {3: "# airflow-package"}, 3, "v")
     plan = make_plan(dataclasses.replace(inputs("", ""), snapshot=torn))

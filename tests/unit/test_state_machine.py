@@ -45,6 +45,7 @@ EFFECTS = {
     "target.start_preflight": (ClusterUnavailable("away"),),
     "target.observe_preflight": (ClusterUnavailable("away"),),
     "target.end_preflight": (ClusterUnavailable("away"),),
+    "target.by_hand": (ClusterUnavailable("away"),),
     "target.discard_stuck": (ClusterUnavailable("away"),),
     "facts.import_errors": (DatabaseBusy("busy"),),
     "facts.heartbeats": (DatabaseBusy("busy"),),
@@ -198,6 +199,24 @@ class Life(RuleBasedStateMachine):
         self.witness.texts.add(text)
         self.app.store.edit(text)
 
+    @precondition(lambda self: self.app.repository.active() is None)
+    @rule(words=st.sampled_from(["# one word\n", "# another\n"]), dies_after=st.none() | st.integers(1, 40))
+    def change_only_words(self, words: str, dies_after: int | None) -> None:
+        """The usual edit of a comment: text, then `current`, and perhaps a death between the two."""
+        text = words + "".join(line for line in self.app.store.peek().text.splitlines(keepends=True) if "#" not in line)
+        self.change(change_set=ChangeSet(requirements=text))
+        if self.app.repository.active() is not None:
+            self.drive(which=0, dies_after=dies_after)
+
+    @rule(component=st.sampled_from(COMPONENTS))
+    def change_template(self, component: str) -> None:
+        """Another hand changes what a component is started from; its stamp stays."""
+        self.app.target.change_template(component)
+
+    @rule(component=st.sampled_from(COMPONENTS), instances=st.sampled_from([0, 1, 1, 1]))
+    def scale(self, component: str, instances: int) -> None:
+        self.app.target.scale(component, instances)
+
     @rule(component=st.sampled_from(COMPONENTS))
     def stamp_by_hand(self, component: str) -> None:
         """Another hand puts a component back to what is current (never to what was not tested)."""
@@ -225,7 +244,7 @@ class Life(RuleBasedStateMachine):
         effect=st.sampled_from(
             ["store.write", "target.restart", "target.restore", "target.observe", "repository.save"]
         ),
-        what=st.sampled_from(["edit", "touch", "cancel", "stamp", "sleep"]),
+        what=st.sampled_from(["edit", "touch", "cancel", "stamp", "template", "sleep"]),
         component=st.sampled_from(COMPONENTS),
     )
     def meanwhile(self, effect: str, what: str, component: str) -> None:
@@ -234,6 +253,7 @@ class Life(RuleBasedStateMachine):
             "touch": self.app.store.touch,
             "cancel": self.cancel_active,
             "stamp": lambda: self.stamp_by_hand(component),
+            "template": lambda: self.change_template(component),
             "sleep": self.other_driver_goes_on,
         }
         self.faults.meanwhile(effect, actions[what])
@@ -244,6 +264,7 @@ class Life(RuleBasedStateMachine):
         self.app.target.preflight = Preflight.PASSES
         for component in COMPONENTS:
             self.app.target.misbehave(component, Behaviour.READY)
+            self.app.target.scale(component, 1)
 
     @rule(seconds=st.sampled_from([1, 16, 16, 16, 4000]))
     def time_passes(self, seconds: int) -> None:

@@ -35,6 +35,8 @@ class Witness:
             return
         plan = active.plan
         forward = (plan.base_text, plan.proposed_text)
+        if before.text != after.text and (before.current, before.locks) != (after.current, after.locks):
+            self.broken.append("text and locks were written together")
         if before.text != after.text:
             if (before.text, after.text) not in {forward, (forward[1], forward[0])}:
                 self.broken.append(f"{before.text!r} was overwritten with {after.text!r}")
@@ -62,6 +64,8 @@ class Witness:
                 self.broken.append(what)
             if progress.stamps.get(component, "unknown") != before:
                 self.broken.append(f"{what}, and its previous stamp was not saved")
+            if progress.templates.get(component) != self.app.target.template(component):
+                self.broken.append(f"{what} although another hand had changed it")
             if any(name not in progress.verified for name in earlier):
                 self.broken.append(f"{what} out of turn")
             if not self._tested(active.plan):
@@ -77,7 +81,10 @@ class Witness:
         later = {State.PREFLIGHT, State.ROLLING_OUT}
         if plan is not None and plan.lock_changes():
             later.add(State.ACCEPTED)
-        moved = self.app.store.peek().current == operation.revision
+        found = self.app.store.peek()
+        moved = found.current == operation.revision
+        if plan is not None and not plan.lock_changes() and found.text == plan.proposed_text != plan.base_text:
+            moved = True  # a text-only change whose text is written is ended
         if operation.state in later or (operation.state is not State.ROLLING_BACK and not driven and not moved):
             self.cancelled.add(operation.id)
 

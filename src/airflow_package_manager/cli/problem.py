@@ -25,10 +25,17 @@ def problem(body: Mapping[str, object]) -> str:
         if isinstance(text, str):
             lines += [f"  {line}" for line in text.splitlines()]
     lines.append(f"Next: {body.get('next_action', '')}")
+    lines += [f"  {command}" for command in commands(body)]
     names = body.get("acknowledgements")
     if body.get("code") == "acknowledgement-required" and isinstance(names, list):
         lines.append("Add:  " + " ".join(f"--acknowledge {shlex.quote(str(name))}" for name in names))
     return "\n".join(lines)
+
+
+def commands(body: Mapping[str, object]) -> list[str]:
+    """Return what a person may type to bring components back by hand."""
+    found = body.get("commands")
+    return [str(command) for command in found] if isinstance(found, list) else []
 
 
 def problem_json(body: Mapping[str, object]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 
+from airflow_package_manager.cli.problem import commands
 from airflow_package_manager.domain.inventory import CheckStatus, Inventory, PackageDetail, PackageRow, Source
 from airflow_package_manager.domain.operation import Event, Operation, expired
 from airflow_package_manager.domain.plan import Effect, Plan
@@ -117,6 +118,7 @@ def operation(found: Operation, now: float) -> str:
     if found.problem:
         lines.append(f"reason     {found.problem.get('detail', '')}")
         lines.append(f"next       {found.problem.get('next_action', '')}")
+        lines += [f"           {command}" for command in commands(found.problem)]
     return "\n".join(lines)
 
 

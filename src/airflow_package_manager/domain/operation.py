@@ -64,6 +64,8 @@ class Progress:
 
     stamps: Mapping[str, int | None] = field(default_factory=dict)
     """Previous stamp of every component, saved in the transaction that enters ROLLING_OUT."""
+    templates: Mapping[str, str] = field(default_factory=dict)
+    """`Stamp.template` of every component at that moment."""
     waiting_since: float | None = None
     """Unix seconds: since when the present step waits."""
     baseline_errors: tuple[str, ...] = ()
@@ -78,6 +80,8 @@ class Progress:
     """The throw-away check was started."""
     passed: bool = False
     """It passed: the requirements may be written."""
+    promoted: bool = False
+    """The new text was written: when it is the old one again, another hand took it back."""
 
 
 @dataclass(frozen=True)

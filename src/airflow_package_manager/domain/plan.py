@@ -107,7 +107,7 @@ class PlanWarning:
 
     code: str
     """yanked, pre-release, downgrade, edited-by-hand, image-unknown, running-tasks, one-replica, metadata-unknown,
-    runs-at-start, own-lines-kept, api-server-not-restarted, restored-resolved-anew …"""
+    runs-at-start, own-lines-kept, gitops-owner, api-server-not-restarted, restored-resolved-anew …"""
     message: str
 
 

@@ -16,6 +16,7 @@ def plan_warnings(
     *,
     proposed: RequirementsFile,
     edited: bool,
+    manager: str | None,
     package_changes: Sequence[PackageChange],
     distributions: Mapping[str, ResolvedDistribution],
     components: Sequence[str],
@@ -27,7 +28,7 @@ def plan_warnings(
     """Return the warnings, those of packages first."""
     return (
         *_of_packages(package_changes, distributions),
-        *_of_text(proposed, edited=edited, lock_unreadable=lock_unreadable),
+        *_of_text(proposed, edited=edited, manager=manager, lock_unreadable=lock_unreadable),
         *_of_components(components, statuses, running_tasks, api_server_left_out=api_server_left_out),
     )
 
@@ -57,7 +58,15 @@ def _of_packages(
             )
 
 
-def _of_text(proposed: RequirementsFile, *, edited: bool, lock_unreadable: bool) -> Iterator[PlanWarning]:
+def _of_text(
+    proposed: RequirementsFile, *, edited: bool, manager: str | None, lock_unreadable: bool
+) -> Iterator[PlanWarning]:
+    if manager is not None:
+        yield PlanWarning(
+            "gitops-owner",
+            f"requirements.txt is also written by {manager}, which may take the change back: then this operation goes"
+            " back too. Change it at its source, or tell that tool to leave this text alone.",
+        )
     if edited:
         yield PlanWarning(
             "edited-by-hand",

@@ -106,6 +106,7 @@ def make_plan(inputs: PlanInputs) -> Plan:
         warnings=plan_warnings(
             proposed=RequirementsFile.parse(inputs.proposed_text),
             edited=edited,
+            manager=snapshot.manager,
             package_changes=package_changes,
             distributions=inputs.resolution.distributions,
             components=components,

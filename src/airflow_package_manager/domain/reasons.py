@@ -30,6 +30,14 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "Somebody else restarted a component meanwhile",
         "Find out who did; then plan again.",
     ),
+    "component-changed": (
+        "Somebody else changed a component meanwhile",
+        "Let that change end, then plan again; a release tool that changes components should not run meanwhile.",
+    ),
+    "infrastructure": (
+        "The cluster could not run it",
+        "No package is at fault: mend what is named (image, quota, admission, room on the nodes), then plan again.",
+    ),
     "import-errors": (
         "DAGs lost a module by this change",
         "Keep the package that they need, or correct the DAGs first.",

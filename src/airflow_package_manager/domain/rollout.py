@@ -30,6 +30,8 @@ class Stamp:
     revision: int | None
     version: str
     """Opaque: restart and restore act only on condition that it is still this one."""
+    template: str = ""
+    """Digest of what the component's instances are made from, our stamp left out; empty where the target has none."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ class Instance:
     install_outcome: str | None = None
     install_code: str | None = None
     install_cause: str | None = None
+    node: str | None = None
+    """The machine that it runs on, where the target has several."""
+    reason: str | None = None
+    """The target's own word for how it stands, for example ``ImagePullBackOff``."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +75,10 @@ class ComponentStatus:
     instances: tuple[Instance, ...]
     final: bool = False
     """A FAILED that waiting cannot mend: the installer refused, or the child fell back."""
+    infrastructure: bool = False
+    """What keeps it from being current is no package's fault: image, quota, admission, room on the nodes."""
+    unverified: str | None = None
+    """Why CURRENT says nothing about packages: nobody runs, or nobody reports what was installed."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +93,8 @@ class PreflightStatus:
     """When FAILED: the installer's or the check's code."""
     detail: str | None = None
     """The redacted end of what it printed."""
+    infrastructure: bool = False
+    """What keeps it from passing is no package's fault."""
 
 
 def aggregate(name: str, instances: Sequence[Instance]) -> ComponentStatus:

@@ -50,6 +50,7 @@ class Engine:
                 f"Going back met what does not pass: {error.detail}",
                 cause=problem,
                 components=list(step.progress.started_at),
+                commands=step.commands(step.progress.started_at),
                 because=step.progress.reason,
             )
         return step.fail(problem)

@@ -97,11 +97,13 @@ def _end(step: Step, snapshot: StoreSnapshot, waiting: Mapping[str, str]) -> Ope
     if step.revision in snapshot.locks and not carried:
         step.write(snapshot, StoreChanges(delete_locks=frozenset({step.revision})))
         return step.stay("removing the lock", step.event(Kind.UNSTAGED))
-    problem = _unfinished(waiting, foreign)
+    problem = _unfinished(step, waiting, foreign)
     if problem is None and snapshot.text != step.plan.base_text:
         problem = reason(
             "edited-meanwhile",
-            "Every component is on its previous packages; the requirements were edited by somebody else and stay so.",
+            "Every component is on its previous packages; the requirements were edited by"
+            f" {snapshot.manager or 'somebody else'} and stay so.",
+            manager=snapshot.manager,
             difference=text_difference(step.plan.base_text, snapshot.text),
         )
     if problem is not None:
@@ -111,7 +113,7 @@ def _end(step: Step, snapshot: StoreSnapshot, waiting: Mapping[str, str]) -> Ope
     )
 
 
-def _unfinished(waiting: Mapping[str, str], foreign: list[str]) -> dict[str, Any] | None:
+def _unfinished(step: Step, waiting: Mapping[str, str], foreign: list[str]) -> dict[str, Any] | None:
     """Return what a person must see to, None when every component is back."""
     if waiting:
         return reason(
@@ -119,11 +121,13 @@ def _unfinished(waiting: Mapping[str, str], foreign: list[str]) -> dict[str, Any
             "These components were told to go back and are not ready: "
             + ", ".join(f"{name} ({message})" for name, message in waiting.items()),
             components=list(waiting),
+            commands=step.commands(waiting),
         )
     if foreign:
         return reason(
             "component-restamped",
             f"Somebody else restarted {', '.join(foreign)} meanwhile, so they were left as they are.",
             components=foreign,
+            commands=step.commands(foreign),
         )
     return None

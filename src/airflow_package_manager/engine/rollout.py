@@ -55,8 +55,8 @@ def verifying(step: Step) -> Operation:
     parsing_since = None
     for component in step.plan.components:
         stamp = step.world.target.stamp(component)
-        if stamp.revision != step.revision:
-            return _restamped(step, component, stamp)
+        if stamp.revision != step.revision or _is_changed(step, component, stamp):
+            return _touched(step, component, stamp)
         found = step.world.target.observe(component, step.plan.lock.digest())
         if not _runs_on_the_lock(step, found):
             return _not_current(step, found, step.progress.waiting_since or step.now)
@@ -115,9 +115,11 @@ def _component(step: Step, component: str) -> Operation:
         return step.stay(f"restarting {component}", step.event(Kind.RESTARTING, component=component), progress=progress)
     stamp = step.world.target.stamp(component)
     told = step.progress.waiting_since
+    if _is_changed(step, component, stamp):
+        return _touched(step, component, stamp)
     if stamp.revision != step.revision:
         if told is not None or stamp.revision != step.progress.stamps[component]:
-            return _restamped(step, component, stamp)
+            return _touched(step, component, stamp)
         step.act(lambda: step.world.target.restart(component, step.revision, stamp.version))
     if told is None:
         return step.stay(
@@ -129,8 +131,21 @@ def _component(step: Step, component: str) -> Operation:
     return _current(step, found)
 
 
-def _restamped(step: Step, component: str, stamp: Stamp) -> Operation:
-    """Go back: another hand restarted the component meanwhile."""
+def _is_changed(step: Step, component: str, stamp: Stamp) -> bool:
+    """Tell whether its template is another one than when the rollout began (never so where it was not remembered)."""
+    return stamp.template != step.progress.templates.get(component, stamp.template)
+
+
+def _touched(step: Step, component: str, stamp: Stamp) -> Operation:
+    """Go back: another hand changed or restarted the component meanwhile."""
+    if _is_changed(step, component, stamp):
+        return step.go_back(
+            reason(
+                "component-changed",
+                f"Somebody else changed what {component} is started from while this change was being applied.",
+                component=component,
+            )
+        )
     named = "no revision" if stamp.revision is None else f"revision {stamp.revision}"
     return step.go_back(
         reason("component-restamped", f"{component} was told by somebody else to use {named}.", component=component)
@@ -140,6 +155,8 @@ def _restamped(step: Step, component: str, stamp: Stamp) -> Operation:
 def _runs_on_the_lock(step: Step, found: ComponentStatus) -> bool:
     if found.status is not Status.CURRENT:
         return False
+    if found.unverified is not None:
+        return True  # nobody reports: it is never said to be verified
     wanted = {step.plan.lock.digest()} if step.plan.lock.pins else {step.plan.lock.digest(), None}
     return all(instance.lock_digest in wanted for instance in found.instances)
 
@@ -150,19 +167,19 @@ def _not_current(step: Step, found: ComponentStatus, began: float) -> Operation:
     ]
     codes = [instance.install_code for instance in found.instances if instance.install_code]
     detail = f"{found.name}: {causes[0] if causes else found.message}"
-    if found.status is Status.FAILED and found.final:
-        return step.go_back(reason("component-failed", detail, component=found.name, codes=codes))
-    if step.now >= began + step.world.patience.component:
-        return step.go_back(
-            reason("component-timeout", f"{detail} ({found.status.value})", component=found.name, codes=codes)
-        )
+    failed = found.status is Status.FAILED and found.final
+    if failed or step.now >= began + step.world.patience.component:
+        code = "component-failed" if failed else "component-timeout"
+        shown = detail if failed else f"{detail} ({found.status.value})"
+        code = "infrastructure" if found.infrastructure else code
+        return step.go_back(reason(code, shown, component=found.name, codes=codes))
     return step.stay(f"waiting for {found.name}: {found.message}")
 
 
 def _current(step: Step, found: ComponentStatus) -> Operation:
     """Wait for Airflow's own sign of life, counted from the start of the youngest instance."""
     began = step.progress.started_at[found.name]
-    beats = _heartbeats(step, found.name)
+    beats = _heartbeats(step, found.name) if found.unverified is None else None
     alive = beats is not None and any(beat.started_at >= began for beat in beats)
     if beats is not None and not alive:
         since = max([began, *(instance.started_at or began for instance in found.instances)])
@@ -171,7 +188,8 @@ def _current(step: Step, found: ComponentStatus) -> Operation:
     verdict = HEARTBEAT if alive else NOT_VERIFIED
     verified = {**step.progress.verified, found.name: verdict}
     progress = dataclasses.replace(step.progress, verified=verified, waiting_since=None)
-    current = step.event(Kind.CURRENT, component=found.name, verified=verdict)
+    shown = verdict if found.unverified is None else f"{verdict}: {found.unverified}"
+    current = step.event(Kind.CURRENT, component=found.name, verified=shown)
     return step.stay(f"{found.name} is current", current, progress=progress)
 
 

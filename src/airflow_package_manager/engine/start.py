@@ -28,8 +28,11 @@ def accepted(step: Step) -> Operation:
     snapshot = step.world.store.read()
     if snapshot.current == step.revision:  # promoted, and died before saving
         return step.succeed()
-    problem = None if step.operation.cancel_requested else _obstacle(step, snapshot)
-    if step.operation.cancel_requested or problem is not None:
+    half_done = _half_done(step, snapshot)
+    if not half_done and step.operation.cancel_requested:
+        return _drop(step, snapshot, None)
+    problem = step.progress.reason or (None if half_done else _obstacle(step, snapshot))
+    if problem is not None:
         return _drop(step, snapshot, problem)
     _adopt_text(step, snapshot)
     if not step.plan.lock_changes():
@@ -56,14 +59,16 @@ def preflight(step: Step) -> Operation:
         progress = dataclasses.replace(step.progress, passed=True)
         return step.stay("the check passed", *warnings, step.event(Kind.PREFLIGHT_PASSED), progress=progress)
     if found.status is Status.FAILED:
-        return step.go_back(reason("preflight-failed", found.message, check=found.code, output=found.detail))
+        code = "infrastructure" if found.infrastructure else "preflight-failed"
+        return step.go_back(reason(code, found.message, check=found.code, output=found.detail))
     return _wait_for_preflight(step, found)
 
 
 def _wait_for_preflight(step: Step, found: PreflightStatus) -> Operation:
     began = step.progress.waiting_since
     if began is not None and step.now >= began + step.world.patience.preflight:
-        return step.go_back(reason("preflight-timeout", f"The check is not done: {found.message}."))
+        code = "infrastructure" if found.infrastructure else "preflight-timeout"
+        return step.go_back(reason(code, f"The check is not done: {found.message}."))
     if found.status is Status.NOT_FOUND:  # not started yet, or lost with its host
         step.act(lambda: step.world.target.start_preflight(step.revision, step.plan.directs))
         return step.stay("checking before the rollout: started")
@@ -85,10 +90,10 @@ def is_target(step: Step, snapshot: StoreSnapshot) -> bool:
 def _obstacle(step: Step, snapshot: StoreSnapshot) -> Mapping[str, Any] | None:
     """Return why this may not start after all; what may pass by itself is raised for the driver to try again."""
     plan = step.plan
-    if step.progress.reason is not None:
-        return step.progress.reason
-    if plan.digest() != step.operation.plan_digest:
+    if not _is_as_accepted(step):
         return reason("plan-changed", "The digest of the stored plan is another one than was accepted.")
+    if step.progress.promoted:
+        return edited_meanwhile(step, snapshot)
     try:
         if not is_base(step, snapshot):
             raise StalePlan(
@@ -106,6 +111,21 @@ def _obstacle(step: Step, snapshot: StoreSnapshot) -> Mapping[str, Any] | None:
     return None
 
 
+def _is_as_accepted(step: Step) -> bool:
+    return step.plan.digest() == step.operation.plan_digest
+
+
+def _half_done(step: Step, snapshot: StoreSnapshot) -> bool:
+    """Tell whether the text of a text-only change is written and nothing else: what was begun so is ended.
+
+    Text and locks cannot change in one write everywhere, and a text without its `current` is what nobody wants.
+    """
+    plan = step.plan
+    if plan.lock_changes() or plan.proposed_text == plan.base_text or not _is_as_accepted(step):
+        return False
+    return is_target(step, snapshot)
+
+
 def _require_allowed(step: Step, snapshot: StoreSnapshot) -> None:
     policy, image = step.world.policy, step.world.installed.image()
     proposed, base = RequirementsFile.parse(step.plan.proposed_text), RequirementsFile.parse(step.plan.base_text)
@@ -114,7 +134,10 @@ def _require_allowed(step: Step, snapshot: StoreSnapshot) -> None:
 
 
 def _drop(step: Step, snapshot: StoreSnapshot, problem: Mapping[str, Any] | None) -> Operation:
-    """Leave no staged lock behind, then end: FAILED with the problem, CANCELLED without one."""
+    """Leave no staged lock and no half-done text behind, then end: FAILED with the problem, CANCELLED without one."""
+    if _half_done(step, snapshot):
+        step.write(snapshot, StoreChanges(text=step.plan.base_text))
+        return step.stay("writing the previous requirements back", step.event(Kind.TEXT_RESTORED))
     if step.revision in snapshot.locks:
         step.write(snapshot, StoreChanges(delete_locks=frozenset({step.revision})))
         progress = dataclasses.replace(step.progress, reason=problem)
@@ -125,28 +148,36 @@ def _drop(step: Step, snapshot: StoreSnapshot, problem: Mapping[str, Any] | None
 
 
 def _promote_text_only(step: Step, snapshot: StoreSnapshot) -> Operation:
+    """Write the text, then, in a step of its own, lock and `current`."""
+    if not is_target(step, snapshot):
+        return _write_text(step, snapshot)
     lock = step.plan.lock.with_revision(step.revision).render()
     changes = StoreChanges(
-        text=step.plan.proposed_text,
         put_locks={step.revision: lock},
         delete_locks=step.unneeded_locks(snapshot),
         current=step.revision,
     )
     step.write(snapshot, changes)
-    return step.succeed(step.event(Kind.PROMOTED))
+    return step.succeed()
+
+
+def _write_text(step: Step, snapshot: StoreSnapshot) -> Operation:
+    step.write(snapshot, StoreChanges(text=step.plan.proposed_text))
+    progress = dataclasses.replace(step.progress, promoted=True)
+    return step.stay("writing the requirements", step.event(Kind.PROMOTED), progress=progress)
 
 
 def _promote(step: Step) -> Operation:
     snapshot = step.world.store.read()
-    if is_base(step, snapshot) and step.plan.proposed_text != step.plan.base_text:
-        step.write(snapshot, StoreChanges(text=step.plan.proposed_text))
-        return step.stay("writing the requirements", step.event(Kind.PROMOTED))
     if not is_target(step, snapshot):
+        if is_base(step, snapshot) and not step.progress.promoted:
+            return _write_text(step, snapshot)
         return step.go_back(edited_meanwhile(step, snapshot))
-    stamps = {name: step.world.target.stamp(name).revision for name in step.plan.components}
+    stamps = {name: step.world.target.stamp(name) for name in step.plan.components}
     progress = dataclasses.replace(
         step.progress,
-        stamps=stamps,
+        stamps={name: stamp.revision for name, stamp in stamps.items()},
+        templates={name: stamp.template for name, stamp in stamps.items()},
         waiting_since=None,
         baseline_errors=tuple(sorted({failure.file for failure in step.world.facts.import_errors()})),
     )
@@ -160,9 +191,14 @@ def _promote(step: Step) -> Operation:
 
 def edited_meanwhile(step: Step, snapshot: StoreSnapshot) -> dict[str, object]:
     """Return the reason for leaving the text to whoever wrote it, with the difference to what it was before."""
+    who = snapshot.manager or "Somebody else"
+    detail = f"{who} changed the requirements, or the lock in use, while this change was being applied."
+    if snapshot.text == step.plan.base_text != step.plan.proposed_text:
+        detail = f"{who} wrote the previous requirements back while this change was being applied."
     return reason(
         "edited-meanwhile",
-        "Somebody else changed the requirements, or the lock in use, while this change was being applied.",
+        detail,
+        manager=snapshot.manager,
         difference=text_difference(step.plan.base_text, snapshot.text),
     )
 

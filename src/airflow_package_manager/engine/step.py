@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +12,7 @@ from airflow_package_manager.domain.events import Kind, event
 from airflow_package_manager.domain.operation import TERMINAL, Event, Operation, Progress, State, require_transition
 from airflow_package_manager.domain.plan import Plan, StoreSnapshot
 from airflow_package_manager.domain.policy import Policy
+from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.ports import (
     AirflowFacts,
     Clock,
@@ -21,6 +23,8 @@ from airflow_package_manager.ports import (
     StoreChanges,
 )
 from airflow_package_manager.refusals import NoComponents
+
+_log = logging.getLogger(__name__)
 
 
 class LeaseLost(Exception):
@@ -178,3 +182,13 @@ class Step:
             return frozenset()
         carried = {target.stamp(name).revision for name in names}
         return frozenset(snapshot.locks) - {self.revision} - carried
+
+    def commands(self, components: Iterable[str]) -> list[str]:
+        """Return what a person types to give each component its previous stamp, as far as the target can say."""
+        found = []
+        for component in components:
+            try:
+                found.append(self.world.target.by_hand(component, self.progress.stamps.get(component)))
+            except PackageManagerError as error:
+                _log.warning("How to bring %s back by hand is not known: %s", component, error.detail)
+        return found

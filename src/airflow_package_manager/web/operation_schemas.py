@@ -63,7 +63,10 @@ class Plan(Answer):
 
 
 class Problem(Answer):
-    """RFC 9457; context of the code stands beside these members."""
+    """RFC 9457; context of the code stands beside these members.
+
+    `commands`, where a rollback could not end: what a person types to give each component its previous stamp.
+    """
 
     model_config = ConfigDict(extra="allow")
 

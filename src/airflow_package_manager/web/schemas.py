@@ -134,6 +134,10 @@ class Instance(Answer):
     install_outcome: str | None
     install_code: str | None
     install_cause: str | None
+    node: str | None
+    """The machine that it runs on, where there are several."""
+    reason: str | None
+    """The target's own word for how it stands, for example `ImagePullBackOff`."""
 
 
 class Component(Answer):
@@ -143,6 +147,10 @@ class Component(Answer):
     status: str
     message: str
     stamp: int | None
+    infrastructure: bool
+    """What keeps it from being current is no package's fault."""
+    unverified: str | None
+    """Why `Current` says nothing about packages here."""
     instances: list[Instance]
 
 

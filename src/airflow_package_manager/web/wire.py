@@ -122,6 +122,8 @@ def components(
                 status=status.status.value,
                 message=status.message,
                 stamp=stamp.revision,
+                infrastructure=status.infrastructure,
+                unverified=status.unverified,
                 instances=[_instance(instance) for instance in status.instances],
             )
             for stamp, status in found
@@ -141,7 +143,7 @@ def health(found: Iterable[inventory.Check]) -> schemas.Health:
 
 
 def _instance(found: rollout.Instance) -> schemas.Instance:
-    shown = {name: value for name, value in asdict(found).items() if name in schemas.Instance.model_fields}
+    shown = {name: getattr(found, name) for name in schemas.Instance.model_fields}
     times = {"started_at": maybe_at(found.started_at), "reported_at": maybe_at(found.reported_at)}
     return schemas.Instance(**{**shown, **times, "status": found.status.value})
 
@@ -270,9 +272,7 @@ def _actions(found: operations_.Operation, now: float) -> list[Literal["apply", 
     actions: list[Literal["apply", "cancel"]] = []
     if found.state is State.PLANNED and not operations_.expired(found, now):
         actions.append("apply")
-    if found.state in CANCELLABLE and not found.cancel_requested:
-        actions.append("cancel")
-    return actions
+    return [*actions, "cancel"] if found.state in CANCELLABLE and not found.cancel_requested else actions
 
 
 def _problem(row: Mapping[str, Any] | None) -> operation_schemas.Problem | None:

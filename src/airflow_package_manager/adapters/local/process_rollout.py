@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -76,6 +77,14 @@ class ProcessRollout:
     def restore(self, component: str, stamp: int | None, expected: str) -> None:
         """Give the component its previous stamp."""
         self._write(component, stamp, expected)
+
+    def by_hand(self, component: str, stamp: int | None) -> str:
+        """Return a command that writes the stamp as its supervisor reads it."""
+        with _translated():
+            self._require(component)
+            counter = self._directory.read_stamp(component).counter + 1
+        line = f"{'-' if stamp is None else stamp} {counter}"
+        return f"echo '{line}' > {shlex.quote(str(self._directory.stamp_path(component)))}"
 
     def observe(self, component: str, wanted: str | None) -> ComponentStatus:
         """Return how its instances stand, as they report it."""

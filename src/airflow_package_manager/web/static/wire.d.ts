@@ -25,6 +25,8 @@ export interface Component {
   status: string;
   message: string;
   stamp: number | null;
+  infrastructure: boolean;
+  unverified: string | null;
   instances: Instance[];
 }
 
@@ -93,6 +95,8 @@ export interface Instance {
   install_outcome: string | null;
   install_code: string | null;
   install_cause: string | null;
+  node: string | null;
+  reason: string | null;
 }
 
 export interface KeptLine {
