@@ -43,6 +43,8 @@ class IndexAccess:
     """Without credentials; empty means uv's own default."""
     extra_index_urls: tuple[str, ...] = ()
     """Asked before `index_url`."""
+    wheelhouse: str = ""
+    """A directory of wheels, asked in the place of every index; empty means the indexes."""
     netrc_file: str = ""
     """Handed to uv as NETRC; empty means none beside the environment's own."""
     by_host: Mapping[str, Credentials] = field(default_factory=dict, repr=False)
@@ -52,6 +54,10 @@ class IndexAccess:
         """Return what the address wants to see, None when nothing is known for its host."""
         parts = urlsplit(url)
         return self.by_host.get(_host(url)) or self.by_host.get(parts.hostname or "")
+
+    def arguments(self) -> tuple[str, ...]:
+        """Return the options by which uv learns that it must ask nobody."""
+        return ("--no-index", "--find-links", self.wheelhouse) if self.wheelhouse else ()
 
     def environment(self) -> dict[str, str]:
         """Return the variables by which uv learns of indexes and credentials."""
@@ -96,7 +102,7 @@ def index_access(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     if settings.index_credentials_file or path.is_file():
         by_host.update(_from_netrc(path, settings.index_credentials_file))
     by_host.update(_from_variable(environ.get(CREDENTIALS_VARIABLE, "")))
-    return IndexAccess(settings.index_url, settings.extra_index_urls, file, by_host)
+    return IndexAccess(settings.index_url, settings.extra_index_urls, settings.wheelhouse, file, by_host)
 
 
 def _from_netrc(path: Path, setting: str) -> dict[str, Credentials]:

@@ -176,6 +176,8 @@ class Planner:
                 further_warnings=warnings,
             )
         )
+        for component in plan.components:
+            self._target.check_restart(component)  # what cannot be restarted is refused now, and not once accepted
         return dataclasses.replace(plan, usual_seconds=self._usual_seconds(len(plan.components)))
 
     def _usual_seconds(self, components: int) -> int | None:

@@ -139,6 +139,13 @@ SETTINGS: tuple[Setting, ...] = (
         "A netrc file with the credentials of the indexes, readable by Airflow's user only. Empty: the usual netrc.",
     ),
     Setting(
+        "wheelhouse",
+        "",
+        _absolute_path,
+        "A directory of wheels that takes the place of every index, for where there is no network; the same one where"
+        " plans are made and where components install. Empty: the indexes.",
+    ),
+    Setting(
         "protected_packages",
         "",
         forms.names,
@@ -206,6 +213,8 @@ class Settings:
     index_url: str
     extra_index_urls: tuple[str, ...]
     index_credentials_file: str
+    wheelhouse: str
+    """Empty means the indexes."""
     protected_packages: tuple[str, ...]
     denied_packages: tuple[str, ...]
     planning_timeout: int

@@ -127,7 +127,7 @@ def run(
     command += ["--cache-dir", str(cache)] if cache is not None else []
     started = time.monotonic()
     with subprocess.Popen(
-        [*command, *arguments],
+        [*command, *arguments, *access.arguments()],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

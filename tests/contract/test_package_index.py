@@ -16,7 +16,7 @@ from airflow_package_manager.index_access import Credentials, IndexAccess
 from airflow_package_manager.refusals import UnknownProject
 from testenv.catalogue import catalogue
 from testenv.package_index import PackageIndexServer, serve_catalogue
-from testenv.wheels import wheel
+from testenv.wheels import IndexFile, wheel
 from tests.fakes.index import FakeIndex
 
 Index = FakeIndex | SimpleIndex
@@ -26,13 +26,22 @@ def _simple(server: PackageIndexServer, directory: Path, **options: float) -> Si
     return SimpleIndex(IndexAccess(server.url), default_index=lambda: "", directory=directory, **options)  # type: ignore[arg-type]
 
 
+def wheelhouse(folder: Path, *files: IndexFile) -> SimpleIndex:
+    wheels = folder / "wheels of ours"
+    wheels.mkdir()
+    for file in files:
+        (wheels / file.filename).write_bytes(file.content)
+    access = IndexAccess("http://127.0.0.1:9/never-asked", wheelhouse=str(wheels))
+    return SimpleIndex(access, default_index=lambda: "", directory=folder / "metadata")
+
+
 @pytest.fixture
 def server() -> Iterator[PackageIndexServer]:
     with serve_catalogue() as running:
         yield running
 
 
-@pytest.fixture(params=["fake", "json", "html", "whole-files"])
+@pytest.fixture(params=["fake", "json", "html", "whole-files", "wheelhouse"])
 def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
     if request.param == "fake":
         fake = FakeIndex(catalogue())
@@ -42,6 +51,9 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
             "server-error-project": IndexUnavailable("no"),
         }
         yield fake
+        return
+    if request.param == "wheelhouse":
+        yield wheelhouse(tmp_path, *catalogue())
         return
     with serve_catalogue(html_only=request.param == "html", ranges=request.param != "whole-files") as running:
         yield _simple(running, tmp_path)
@@ -66,6 +78,7 @@ def test_an_unknown_name_is_an_unknown_project(index: Index) -> None:
     assert refused.value.context["project"] == "no-such-project"
 
 
+@pytest.mark.parametrize("index", ["fake", "json", "html", "whole-files"], indirect=True)
 @pytest.mark.parametrize(
     ("name", "error"),
     [
@@ -225,3 +238,30 @@ def test_a_slow_index_is_unavailable(server: PackageIndexServer, tmp_path: Path)
 def test_a_file_at_an_impossible_address_is_left_out(address: str) -> None:
     page = json.dumps({"files": [{"filename": "a-1-py3-none-any.whl", "url": address}]}).encode()
     assert index_page.parse(page, index_page.JSON_TYPE, "https://packages.example.com/simple/a/") == ()
+
+
+def test_a_wheelhouse_that_is_not_there_is_unavailable(tmp_path: Path) -> None:
+    access = IndexAccess(wheelhouse=str(tmp_path / "nothing"))
+    index = SimpleIndex(access, default_index=lambda: "", directory=tmp_path)
+    with pytest.raises(IndexUnavailable, match="cannot be read: No such file"):
+        index.project("good-package")
+
+
+def test_a_wheelhouse_notices_new_and_replaced_files(tmp_path: Path) -> None:
+    index = wheelhouse(tmp_path, wheel("good-package", "1.0"))
+    (first,) = index.wheels("good-package", "1.0")
+    assert first.sha256 == wheel("good-package", "1.0").sha256
+    replaced = wheel("good-package", "1.0", files={"other.py": "1\n"})
+    (tmp_path / "wheels of ours" / replaced.filename).write_bytes(replaced.content)
+    later = SimpleIndex(
+        IndexAccess(wheelhouse=str(tmp_path / "wheels of ours")), default_index=lambda: "", directory=tmp_path
+    )
+    assert later.wheels("good-package", "1.0")[0].sha256 == replaced.sha256
+
+
+def test_a_wheel_of_a_wheelhouse_that_went_away_is_unknown(tmp_path: Path) -> None:
+    file = wheel("good-package", "1.0")
+    index = wheelhouse(tmp_path, file)
+    assert index.wheels("good-package", "1.0")
+    (tmp_path / "wheels of ours" / file.filename).unlink()
+    assert index.metadata("good-package", "1.0", {file.sha256}) is None

@@ -7,17 +7,26 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_package_manager.adapters.kubernetes.api import Api
+from airflow_package_manager.adapters.kubernetes.configmap_store import ConfigMapStore
+from airflow_package_manager.adapters.kubernetes.connection import Connection
+from airflow_package_manager.adapters.kubernetes.kinds import CONFIG_MAP
 from airflow_package_manager.adapters.local.directory_store import DirectoryStore
 from airflow_package_manager.domain.lock import text_digest
 from airflow_package_manager.errors import StoreConflict, StoreUnavailable
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.ports import RequirementStore, StoreChanges
 from airflow_package_manager.refusals import StoreTooLarge
+from tests.fakes.cluster import MemoryApi
 from tests.fakes.store import MemoryStore
 from tests.supervisor.house import lock_of
+
+if TYPE_CHECKING:
+    from testenv.cluster import Cluster
 
 LOCK = "# a lock\n"
 
@@ -32,17 +41,36 @@ class World:
     """The same store as another process would open it."""
 
 
-@pytest.fixture(params=["fake", "directory"])
+REAL = pytest.param("kubernetes", marks=pytest.mark.cluster)
+
+
+@pytest.fixture(params=["fake", "directory", "config-map", REAL])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> World:
     if request.param == "fake":
         memory = MemoryStore()
         return World(memory, memory.edit, lambda: memory)
+    if request.param == "config-map":
+        return _config_maps(MemoryApi(), "airflow")
+    if request.param == "kubernetes":
+        cluster: Cluster = request.getfixturevalue("cluster")
+        api = Api(Connection(kubeconfig=str(cluster.kubeconfig)))
+        return _config_maps(api, request.getfixturevalue("namespace"))
     root = tmp_path / "package_manager"
     return World(
         DirectoryStore(Directory(root)),
         lambda text: (root / "requirements.txt").write_bytes(text.encode()),
         lambda: DirectoryStore(Directory(root)),
     )
+
+
+def _config_maps(api: Api | MemoryApi, namespace: str) -> World:
+    def store() -> ConfigMapStore:
+        return ConfigMapStore(api, namespace=namespace, name="airflow-config-pypi")
+
+    def edit(text: str) -> None:
+        api.patch(CONFIG_MAP, namespace, "airflow-config-pypi", {"data": {"requirements.txt": text}})
+
+    return World(store(), edit, store)
 
 
 def test_nothing_is_an_empty_store(world: World) -> None:
@@ -59,7 +87,8 @@ def test_text_is_kept_byte_for_byte(world: World, text: str) -> None:
 
 
 def test_what_is_not_named_stays(world: World) -> None:
-    first = world.store.write(StoreChanges(text="a\n", put_locks={1: LOCK}, current=1), world.store.read().version)
+    text = world.store.write(StoreChanges(text="a\n"), world.store.read().version)
+    first = world.store.write(StoreChanges(put_locks={1: LOCK}, current=1), text.version)
     second = world.store.write(StoreChanges(put_locks={2: "two"}), first.version)
     assert (second.text, dict(second.locks), second.current) == ("a\n", {1: LOCK, 2: "two"}, 1)
     third = world.store.write(StoreChanges(delete_locks=frozenset({1, 7}), current=2), second.version)
@@ -79,9 +108,25 @@ def test_every_write_gives_another_version(world: World) -> None:
 def test_an_old_version_is_a_conflict_and_writes_nothing(world: World) -> None:
     old = world.store.read().version
     kept = world.store.write(StoreChanges(text="theirs\n"), old)
-    with pytest.raises(StoreConflict):
-        world.store.write(StoreChanges(text="ours\n", put_locks={1: LOCK}, current=1), old)
+    for ours in (StoreChanges(text="ours\n"), StoreChanges(put_locks={1: LOCK}, current=1)):
+        with pytest.raises(StoreConflict):
+            world.store.write(ours, old)
     assert world.store.read() == kept
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        StoreChanges(text="a\n", put_locks={1: LOCK}),
+        StoreChanges(text="a\n", delete_locks=frozenset({1})),
+        StoreChanges(text="a\n", current=1),
+    ],
+)
+def test_text_and_locks_are_never_written_together(world: World, changes: StoreChanges) -> None:
+    before = world.store.read()
+    with pytest.raises(ValueError, match="text"):
+        world.store.write(changes, before.version)
+    assert world.store.read() == before
 
 
 def test_a_hand_edit_is_a_conflict_and_stays(world: World) -> None:
@@ -92,13 +137,15 @@ def test_a_hand_edit_is_a_conflict_and_stays(world: World) -> None:
     assert world.store.read().text == "edited by hand\n"
 
 
-def test_of_many_writers_with_one_version_one_wins(world: World) -> None:
+@pytest.mark.parametrize("what", ["text", "lock"])
+def test_of_many_writers_with_one_version_one_wins(world: World, what: str) -> None:
     version = world.store.read().version
     won: list[str] = []
 
     def write(text: str) -> None:
         try:
-            world.again().write(StoreChanges(text=text, put_locks={1: text}), version)
+            changes = StoreChanges(text=text) if what == "text" else StoreChanges(put_locks={1: text})
+            world.again().write(changes, version)
         except StoreConflict:
             return
         won.append(text)
@@ -110,13 +157,15 @@ def test_of_many_writers_with_one_version_one_wins(world: World) -> None:
         thread.join()
     assert len(won) == 1
     found = world.store.read()
-    assert (found.text, dict(found.locks)) == (won[0], {1: won[0]})
+    assert (found.text, dict(found.locks)) == ((won[0], {}) if what == "text" else ("", {1: won[0]}))
 
 
 def test_too_much_is_refused_and_nothing_written(world: World) -> None:
-    before = world.store.write(StoreChanges(text="a\n", put_locks={1: "x" * 600_000}), world.store.read().version)
-    with pytest.raises(StoreTooLarge):
-        world.store.write(StoreChanges(text="b\n", put_locks={2: "y" * 600_000}), before.version)
+    text = world.store.write(StoreChanges(text="a\n"), world.store.read().version)
+    before = world.store.write(StoreChanges(put_locks={1: "x" * 600_000}), text.version)
+    for changes in (StoreChanges(put_locks={2: "y" * 600_000}), StoreChanges(text="z" * 1_100_000)):
+        with pytest.raises(StoreTooLarge):
+            world.store.write(changes, before.version)
     assert world.store.read() == before
     replaced = StoreChanges(put_locks={2: "y" * 600_000}, delete_locks=frozenset({1}))
     assert set(world.store.write(replaced, before.version).locks) == {2}
@@ -134,7 +183,8 @@ def root(tmp_path: Path) -> Path:
 
 def test_the_keys_are_plain_files(root: Path) -> None:
     store = DirectoryStore(Directory(root))
-    store.write(StoreChanges(text="a\n", put_locks={12: LOCK}, current=12), store.read().version)
+    text = store.write(StoreChanges(text="a\n"), store.read().version)
+    store.write(StoreChanges(put_locks={12: LOCK}, current=12), text.version)
     assert (root / "requirements.txt").read_bytes() == b"a\n"
     assert (root / "lock.12").read_text() == LOCK
     assert (root / "current").read_text() == "12\n"
@@ -147,7 +197,8 @@ def test_what_is_not_ours_is_never_touched(root: Path) -> None:
     for name, text in foreign.items():
         (root / name).write_text(text)
     store = DirectoryStore(Directory(root))
-    found = store.write(StoreChanges(text="a\n", delete_locks=frozenset({7})), store.read().version)
+    written = store.write(StoreChanges(text="a\n"), store.read().version)
+    found = store.write(StoreChanges(delete_locks=frozenset({7})), written.version)
     assert dict(found.locks) == {}
     assert {name: (root / name).read_text() for name in foreign} == foreign
 
@@ -174,7 +225,8 @@ def test_a_write_whose_writer_died_is_finished_by_the_next_one(root: Path, died_
     directory = Directory(root)
     store = DirectoryStore(directory)
     base = store.write(StoreChanges(text="a\n"), store.read().version)
-    store.write(StoreChanges(text="b\n", put_locks={1: LOCK}, current=1), base.version)
+    written_text = store.write(StoreChanges(text="b\n"), base.version)
+    store.write(StoreChanges(put_locks={1: LOCK}, current=1), written_text.version)
     wanted = store.read()
     written = {"base": text_digest("a\n"), "text": "b\n", "put_locks": {"1": LOCK}, "delete_locks": [], "current": 1}
     done = ["nothing", "lock", "text", "current"].index(died_after)

@@ -125,10 +125,21 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("resolver")
 
 
-@pytest.fixture(params=["fake", "uv"])
-def resolver(request: pytest.FixtureRequest, shared_server: PackageIndexServer, room: Path) -> Resolver:
+@pytest.fixture(scope="module")
+def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheelhouse with all that the index has."""
+    folder = tmp_path_factory.mktemp("wheelhouse")
+    for file in ALL:
+        (folder / file.filename).write_bytes(file.content)
+    return folder
+
+
+@pytest.fixture(params=["fake", "uv", "uv on a wheelhouse"])
+def resolver(request: pytest.FixtureRequest, shared_server: PackageIndexServer, room: Path, wheels: Path) -> Resolver:
     if request.param == "uv":
         return _uv(shared_server, room)
+    if request.param == "uv on a wheelhouse":
+        return _uv(shared_server, room / "offline", wheelhouse=str(wheels))
     index = FakeIndex(ALL)
     for name, status in STATUS.items():
         index.failures[name] = IndexUnavailable("no") if status >= 500 else IndexRefused("no")
@@ -202,6 +213,7 @@ def test_extras_and_markers_count(resolver: Resolver) -> None:
     assert _versions(found.lock) == {"good-extra": "1.0", "good-package": "1.1"}
 
 
+@pytest.mark.parametrize("resolver", ["fake", "uv"], indirect=True)
 def test_a_yanked_release_is_taken_when_it_is_asked_for_and_said_so(resolver: Resolver) -> None:
     assert _versions(_resolve(resolver, "yanked-release").lock) == {"yanked-release": "0.9"}
     found = _resolve(resolver, "yanked-release==1.0")
@@ -247,16 +259,31 @@ def test_a_lock_for_another_python_is_no_guide(resolver: Resolver) -> None:
         ("sdist-only", NoWheel),
         ("sdist-newest==2.0", NoWheel),
         ("other-platform", NoWheel),
-        ("other-python", NoWheel),
-        ("unauthorised-project", IndexRefused),
-        ("forbidden-project", IndexRefused),
-        ("server-error-project", IndexUnavailable),
         ("helper>=2", ResolutionImpossible),
         ("needs-new-helper", ResolutionImpossible),
         ("airflow-like>3", ResolutionImpossible),
     ],
 )
 def test_each_refusal_has_its_own_class(resolver: Resolver, requirement: str, error: type[PackageManagerError]) -> None:
+    with pytest.raises(error) as refused:
+        _resolve(resolver, requirement)
+    assert type(refused.value) is error
+    assert refused.value.next_action
+
+
+@pytest.mark.parametrize("resolver", ["fake", "uv"], indirect=True)
+@pytest.mark.parametrize(
+    ("requirement", "error"),
+    [
+        ("other-python", NoWheel),
+        ("unauthorised-project", IndexRefused),
+        ("forbidden-project", IndexRefused),
+        ("server-error-project", IndexUnavailable),
+    ],
+)
+def test_each_refusal_of_an_index_has_its_own_class(
+    resolver: Resolver, requirement: str, error: type[PackageManagerError]
+) -> None:
     with pytest.raises(error) as refused:
         _resolve(resolver, requirement)
     assert type(refused.value) is error

@@ -31,6 +31,8 @@ class MemoryApi:
         self.cuts: deque[tuple[int, Exception | None]] = deque()
         self.refusals: deque[Exception | None] = deque()
         """What each list raises instead of an answer; None lets it through."""
+        self.owners: tuple[str, ...] = ()
+        """Who owns whatever one would apply."""
         self.states: list[State] = [frozenset()]
         self.lists = 0
         self.watches = 0
@@ -86,6 +88,15 @@ class MemoryApi:
             if made == found:
                 return copy.deepcopy(found)
             return self._keep("MODIFIED", (kind, namespace, name), made, dry_run=dry_run)
+
+    def apply(
+        self, kind: Kind, namespace: str, name: str, body: Object, *, dry_run: bool = True, manager: str
+    ) -> Object:
+        assert dry_run, "the fake knows no owners, so it can only try"
+        del manager
+        if self.owners:
+            raise Conflict("conflict with " + ", ".join(self.owners), self.owners)
+        return self.patch(kind, namespace, name, body, dry_run=True)
 
     def delete(
         self, kind: Kind, namespace: str, name: str, *, uid: str | None = None, propagation: str | None = None

@@ -69,6 +69,8 @@ class Box:
     mount: Mount
     volume: Path
     log: Path
+    offline: bool = False
+    environ: tuple[str, ...] = ()
 
     def installing(self, stamp: str) -> list[str]:
         words = ["/mnt/image/bin/python", "-m", "airflow_package_manager.installer", "--locks", "/mnt/locks"]
@@ -87,8 +89,9 @@ class Box:
             "BOX_PYTHON": sys.base_prefix,
         }
         environ = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", **{name: str(value) for name, value in values.items()}}
+        unshare = ["/usr/bin/unshare", *(["--net"] if self.offline else [])]
         return subprocess.Popen(
-            ["/usr/bin/unshare", "--mount", "--pid", "--fork", "/bin/sh", "-c", BOX, "box", *words],
+            [*unshare, "--mount", "--pid", "--fork", "/bin/sh", "-c", BOX, "box", "env", *self.environ, *words],
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -221,3 +224,29 @@ def test_the_check_in_the_main_container_needs_no_place_to_write(box: Box, index
     assert status == 0, errors
     assert record is not None
     assert (record.status, record.pid) == (preflight_record.PASSED, 1)
+
+
+def test_without_any_network_a_wheelhouse_is_enough(box: Box) -> None:
+    file = wheel("good-package", "1.0")
+    wheels = box.volume / "wheels"
+    wheels.mkdir()
+    (wheels / file.filename).write_bytes(file.content)
+    box.offline = True
+    lock = box.installer.environment.lock(file, image=image_in_the_box(box))
+    box.mount.stage(lock, 1, current=1)
+    status, answer = box.install(1000, "1")
+    assert (status, answer["code"]) == (75, "index-unavailable"), answer
+    box.environ = ("AIRFLOW__PACKAGE_MANAGER__WHEELHOUSE=/mnt/volume/wheels",)
+    status, answer = box.install(1000, "1")
+    assert (status, answer["outcome"]) == (0, report.INSTALLED), answer
+
+
+def test_what_a_wheelhouse_lacks_is_said(box: Box) -> None:
+    box.environ = ("AIRFLOW__PACKAGE_MANAGER__WHEELHOUSE=/mnt/volume/wheels",)
+    image = image_in_the_box(box)
+    box.mount.stage(box.installer.environment.lock(wheel("good-package", "1.0"), image=image), 1, current=1)
+    status, answer = box.install(1000, "1")
+    assert (status, answer["code"], answer["cause"]) == (75, "index-unavailable", "The wheelhouse cannot be read.")
+    (box.volume / "wheels").mkdir()
+    status, answer = box.install(1000, "1")
+    assert (status, answer["code"]) == (1, "no-wheel"), answer

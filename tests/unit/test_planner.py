@@ -16,7 +16,7 @@ from airflow_package_manager.errors import (
     PackageManagerError,
     StoreConflict,
 )
-from airflow_package_manager.refusals import NoWheel, ResolutionImpossible
+from airflow_package_manager.refusals import NoWheel, ResolutionImpossible, UnsupportedWorkload
 from tests.fakes.application import ADMIN, Application, add, image, remove
 from tests.fakes.resolver import STEPS
 
@@ -234,3 +234,14 @@ def test_a_restored_lock_is_used_as_it_is_until_the_image_changes() -> None:
     assert again.plan is not None
     assert len(app.resolver.requests) == asked + 1
     assert "restored-resolved-anew" in [warning.code for warning in again.plan.warnings]
+
+
+def test_a_component_that_cannot_be_restarted_is_refused_at_plan() -> None:
+    app = Application()
+    app.faults.fail("target.check_restart:triggerer", UnsupportedWorkload("It is paused."))
+    operation, _ = app.plan(add("humanize"))
+    assert operation.state is State.REFUSED
+    assert (operation.problem or {})["code"] == "unsupported-workload"
+    app.faults.fail("target.check_restart:triggerer", UnsupportedWorkload("It is paused."))
+    found, _ = app.plan(ChangeSet(requirements="# words only\n"))
+    assert found.state is State.PLANNED, "nobody restarts"

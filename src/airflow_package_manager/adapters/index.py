@@ -18,6 +18,7 @@ from airflow_package_manager.adapters import index_page
 from airflow_package_manager.adapters.index_http import IndexClient
 from airflow_package_manager.adapters.index_page import ListedFile
 from airflow_package_manager.adapters.wheel_metadata import WheelReader
+from airflow_package_manager.adapters.wheelhouse import Wheelhouse
 from airflow_package_manager.domain.lock import normalised
 from airflow_package_manager.domain.resolution import Project, Release, Wheel, WheelMetadata
 from airflow_package_manager.errors import IndexRefused, IndexUnavailable
@@ -58,7 +59,8 @@ class SimpleIndex:
         self._access = access
         self._default_index = default_index
         self._client = IndexClient(access, timeout=timeout)
-        self._reader = WheelReader(self._client, directory)
+        self._wheelhouse = Wheelhouse(Path(access.wheelhouse)) if access.wheelhouse else None
+        self._reader = WheelReader(self._wheelhouse or self._client, directory)
         self._keep_seconds = keep_seconds
         self._clock = clock
         self._ranks = {tag: rank for rank, tag in enumerate(sys_tags() if tags is None else tags)}
@@ -138,6 +140,8 @@ class SimpleIndex:
 
     def _ask(self, name: str) -> _Listing:
         """Ask each index in uv's order: the first that knows the name is the only one believed."""
+        if self._wheelhouse is not None:
+            return self._in_wheelhouse(self._wheelhouse, name)
         if _NAME.fullmatch(name):
             for address in self._indexes():
                 answer = self._client.get(
@@ -149,6 +153,18 @@ class SimpleIndex:
                     files = index_page.parse(answer.body, answer.kind, answer.url)
                     return _Listing(files, urlsplit(address).hostname or address)
         raise UnknownProject(f"The package index does not know a project named {name}.", project=name, suggestions=[])
+
+    @staticmethod
+    def _in_wheelhouse(wheelhouse: Wheelhouse, name: str) -> _Listing:
+        files = wheelhouse.listing(name)
+        if not files:
+            raise UnknownProject(
+                f"There is no wheel of {name} in {wheelhouse.directory}.",
+                next_action="Check the spelling, or put its wheels there.",
+                project=name,
+                suggestions=[],
+            )
+        return _Listing(files, str(wheelhouse.directory))
 
     def _indexes(self) -> tuple[str, ...]:
         if self._addresses is None:

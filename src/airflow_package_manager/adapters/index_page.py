@@ -48,7 +48,7 @@ def parse(body: bytes, kind: str, url: str) -> tuple[ListedFile, ...]:
     installer could use them.
     """
     rows = _json_rows(body, url) if kind.endswith("json") else _html_rows(body, url)
-    files = (_file(row, url) for row in rows)
+    files = (listed(row, url) for row in rows)
     return tuple(file for file in files if file is not None)
 
 
@@ -100,7 +100,11 @@ class _Links(HTMLParser):
         )
 
 
-def _file(row: Mapping[str, Any], page: str) -> ListedFile | None:
+def listed(row: Mapping[str, Any], page: str) -> ListedFile | None:
+    """Return the file that a row in the JSON form describes, None when no installer could use it.
+
+    `page` is the address that the row's own address may be relative to.
+    """
     filename, address = row.get("filename"), row.get("url")
     if not isinstance(filename, str) or not isinstance(address, str):
         return None

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from airflow_package_manager.adapters.index_http import IndexClient, RemoteFile
+from airflow_package_manager.adapters.wheelhouse import LocalFile, Wheelhouse
 from airflow_package_manager.domain.resolution import WheelMetadata
 from airflow_package_manager.installer.gate import INERT
 
@@ -30,8 +31,8 @@ _AT_START = re.compile(r"[^/]*\.pth|(?:site|user)customize(?:[./].*)?", re.IGNOR
 class WheelReader:
     """Reads METADATA and entry points."""
 
-    def __init__(self, client: IndexClient, directory: Path) -> None:
-        """Take the directory that keeps answers; it is made when first needed."""
+    def __init__(self, client: IndexClient | Wheelhouse, directory: Path) -> None:
+        """Take where wheels are read from, and the directory that keeps answers; it is made when first needed."""
         self._client = client
         self._directory = directory
 
@@ -77,7 +78,7 @@ class WheelReader:
         Path(name).replace(self._directory / f"{sha256}.json")
 
 
-def _read(remote: RemoteFile) -> WheelMetadata:
+def _read(remote: RemoteFile | LocalFile) -> WheelMetadata:
     with zipfile.ZipFile(cast("BinaryIO", remote)) as archive:
         root = next(
             (

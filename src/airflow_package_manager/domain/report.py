@@ -9,7 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 from dataclasses import dataclass
-from typing import Any, TypeVar
+
+TYPE_CHECKING = False  # importing typing would cost each start of a component 4 ms
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
 
 MAXIMUM_BYTES = 4096
 """Kubernetes' bound of a termination message; one machine keeps to it too."""
@@ -109,7 +112,8 @@ class InstanceReport:
     install: InstallReport | None = None
 
 
-Report = TypeVar("Report", InstallReport, InstanceReport)
+if TYPE_CHECKING:
+    Report = TypeVar("Report", InstallReport, InstanceReport)
 
 
 def dump(report: InstallReport | InstanceReport) -> str:

@@ -179,13 +179,13 @@ def _not_current(step: Step, found: ComponentStatus, began: float) -> Operation:
 def _current(step: Step, found: ComponentStatus) -> Operation:
     """Wait for Airflow's own sign of life, counted from the start of the youngest instance."""
     began = step.progress.started_at[found.name]
-    beats = _heartbeats(step, found.name) if found.instances else None
+    beats = _heartbeats(step, found.name) if found.unverified is None else None
     alive = beats is not None and any(beat.started_at >= began for beat in beats)
     if beats is not None and not alive:
         since = max([began, *(instance.started_at or began for instance in found.instances)])
         if step.now < since + step.world.patience.heartbeat:
             return step.stay(f"waiting for the heartbeat of {found.name}")
-    verdict = HEARTBEAT if alive and found.unverified is None else NOT_VERIFIED
+    verdict = HEARTBEAT if alive else NOT_VERIFIED
     verified = {**step.progress.verified, found.name: verdict}
     progress = dataclasses.replace(step.progress, verified=verified, waiting_since=None)
     shown = verdict if found.unverified is None else f"{verdict}: {found.unverified}"

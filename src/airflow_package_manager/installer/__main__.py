@@ -8,19 +8,15 @@ With `--stamp` it is the init container of a pod: other rules for a lock that is
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from airflow_package_manager.domain import report
 from airflow_package_manager.domain.report import InstallReport
 from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.installer.directory import Directory
-from airflow_package_manager.installer.install import install
-from airflow_package_manager.installer.site_choice import wanted_revision
 
+TYPE_CHECKING = False  # importing typing would cost each start of a component 4 ms
 if TYPE_CHECKING:
     from airflow_package_manager.settings import Settings
 
@@ -38,60 +34,6 @@ With --stamp, in a pod before its main container: N is the pod's stamp, empty wh
 where their ConfigMap is mounted (M, default: D); LINK then leads to the site, and is removed when there is none.
 """
 _EXIT_USAGE = 2
-_POLL = 0.2
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which lock an instance uses."""
-
-    revision: int | None
-    """None: there is none, so the instance runs on its image alone."""
-    in_flight: bool
-    """The revision was never promoted."""
-
-
-def choose(directory: Directory, *, component: str | None = None, revision: int | None = None) -> Choice:
-    """Return the lock to install: the revision given, else the component's stamp, else `current`.
-
-    Raises `OSError`, and `ValueError` for a stamp or `current` that we did not write.
-    """
-    current = directory.read_current()
-    if revision is None:
-        stamp = directory.read_stamp(component).revision if component is not None else None
-        revision = wanted_revision(stamp, current, directory.revisions())
-    return Choice(revision, in_flight=revision is not None and revision > (current or 0))
-
-
-def run(directory: Directory, *, component: str | None, revision: int | None, wait: float) -> InstallReport:
-    """Choose, wait up to `wait` seconds for the lock, install, and return the report."""
-    deadline = time.monotonic() + wait
-    while True:
-        try:
-            choice = choose(directory, component=component, revision=revision)
-            if choice.revision is None:
-                return InstallReport(report.NO_SITE)
-            text = directory.read_lock(choice.revision)
-        except (OSError, ValueError) as error:
-            return InstallReport(report.FAILED, revision, code="lock-invalid", cause=f"{error}.")
-        if text is not None:
-            answer, _site = install(
-                directory,
-                text,
-                revision=choice.revision,
-                in_flight=choice.in_flight,
-                settings=_settings,
-            )
-            return answer
-        if time.monotonic() >= deadline:
-            return InstallReport(
-                report.FAILED,
-                choice.revision,
-                code="lock-missing",
-                cause=f"{directory.lock(choice.revision)} is not there (yet).",
-                retryable=True,
-            )
-        time.sleep(min(_POLL, max(0.0, deadline - time.monotonic())))
 
 
 def main(arguments: list[str]) -> int:
@@ -121,7 +63,10 @@ def main(arguments: list[str]) -> int:
 def _answer(given: Mapping[str, str], revision: int | None, wait: float) -> InstallReport:
     directory = Directory(given.get("--directory") or _settings().directory)
     if "--stamp" not in given:
-        return run(directory, component=given.get("--component"), revision=revision, wait=wait)
+        from airflow_package_manager.installer import machine  # noqa: PLC0415 - a pod has no use for it
+
+        component = given.get("--component")
+        return machine.run(directory, component=component, revision=revision, wait=wait, settings=_settings)
     from airflow_package_manager.installer import pod  # noqa: PLC0415 - a machine has no use for it
 
     locks, active = given.get("--locks") or str(directory.root), given.get("--active")

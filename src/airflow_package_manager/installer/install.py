@@ -11,7 +11,6 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain import report
@@ -24,6 +23,7 @@ from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.failure import InstallFailure
 from airflow_package_manager.installer.image import ImageDistribution
 
+TYPE_CHECKING = False  # importing typing would cost each start of a component 4 ms
 if TYPE_CHECKING:
     from airflow_package_manager.settings import Settings  # costs 10 ms, and mostly nobody needs them
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from airflow_package_manager.domain import report
 from airflow_package_manager.domain.report import InstallReport
@@ -21,6 +20,7 @@ from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.install import disk_sentence, install
 from airflow_package_manager.installer.revision_choice import Choice, choose
 
+TYPE_CHECKING = False  # importing typing would cost each start of a component 4 ms
 if TYPE_CHECKING:
     from airflow_package_manager.settings import Settings
 

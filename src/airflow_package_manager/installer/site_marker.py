@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 import os
@@ -49,6 +48,8 @@ def holds(site: Path, lock_digest: str, image: str | None = None) -> bool:
 
 def changed_files(site: Path) -> tuple[str, ...]:
     """Return the files, by path within the site, that are missing or differ from their RECORD; reads them all."""
+    import base64  # noqa: PLC0415 - only who reads everything pays for it
+
     changed = []
     for record in _records(site):
         for path, digest in recorded(_read(site / record).decode("utf-8", "replace")):

@@ -41,6 +41,13 @@ _CAUSES: tuple[tuple[str, str, str, bool], ...] = (
         "The package index cannot be reached.",
         True,
     ),
+    ("index-unavailable", r"failed to read `--find-links`", "The wheelhouse cannot be read.", True),
+    (
+        "no-wheel",
+        r"was not found in the|there is no version of",
+        "The package index, or the wheelhouse, has a pinned version no more.",
+        False,
+    ),
 )
 
 

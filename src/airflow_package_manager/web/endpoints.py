@@ -23,6 +23,8 @@ def openapi(api: Api, principal: Principal, call: Call) -> schemas.Description:
 
 
 _READ, _PLAN, _APPLY = Permission.READ, Permission.PLAN, Permission.APPLY
+_WORLD = (errors.StoreUnavailable, errors.ClusterUnavailable, errors.ClusterForbidden, errors.AdmissionRefused)
+"""What reading or writing requirements and components may meet."""
 
 ENDPOINTS: tuple[Endpoint, ...] = (
     Endpoint("GET", "session", _READ, schemas.Session, handlers.session, "Who I am and what the page needs to know"),
@@ -34,7 +36,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         handlers.packages,
         "Requested, locked and installed packages, one row per project",
         query=requests.PackagesQuery,
-        refuses=(errors.StoreUnavailable, errors.ClusterUnavailable),
+        refuses=_WORLD,
     ),
     Endpoint(
         "GET",
@@ -48,8 +50,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             refusals.UnknownProject,
             errors.IndexRefused,
             errors.IndexUnavailable,
-            errors.StoreUnavailable,
-            errors.ClusterUnavailable,
+            *_WORLD,
         ),
     ),
     Endpoint(
@@ -59,7 +60,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         schemas.Requirements,
         handlers.requirements,
         "The requirements file",
-        refuses=(errors.StoreUnavailable,),
+        refuses=_WORLD,
     ),
     Endpoint(
         "POST",
@@ -84,8 +85,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             refusals.NoComponents,
             refusals.ImageDiffers,
             errors.TooManyPlans,
-            errors.StoreUnavailable,
-            errors.ClusterUnavailable,
+            *_WORLD,
         ),
     ),
     Endpoint(
@@ -104,8 +104,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
             errors.StalePlan,
             errors.OperationInProgress,
             errors.IllegalTransition,
-            errors.StoreUnavailable,
-            errors.ClusterUnavailable,
+            *_WORLD,
         ),
     ),
     Endpoint(
@@ -154,7 +153,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         operation_schemas.Revisions,
         handlers.revisions,
         "The revisions that can be restored, newest first",
-        refuses=(errors.StoreUnavailable,),
+        refuses=_WORLD,
     ),
     Endpoint(
         "GET",
@@ -164,7 +163,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         handlers.revision,
         "One accepted text and lock, compared with another revision if asked",
         query=requests.RevisionQuery,
-        refuses=(errors.StoreUnavailable,),
+        refuses=_WORLD,
     ),
     Endpoint(
         "GET",
@@ -173,7 +172,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
         schemas.Components,
         handlers.components,
         "Each component with its status and instances",
-        refuses=(errors.StoreUnavailable, errors.ClusterUnavailable),
+        refuses=_WORLD,
     ),
     Endpoint("GET", "health", _READ, schemas.Health, handlers.health, "What users get wrong, looked at"),
     Endpoint("GET", "openapi.json", _READ, schemas.Description, openapi, "This description, as OpenAPI 3.1"),

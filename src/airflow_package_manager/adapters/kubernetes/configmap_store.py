@@ -97,7 +97,7 @@ class ConfigMapStore:
         """Write the text, or locks and `current`."""
         of_locks = bool(changes.put_locks or changes.delete_locks or changes.current is not None)
         if changes.text is not None and of_locks:
-            raise ValueError("one write changes either the text or the locks: two objects cannot change together")
+            raise ValueError("one write changes either the text, or locks and current")
         found = self._read()
         if found.version != expected_version:
             raise StoreConflict("The requirements or locks were changed by somebody else at the same moment.")

@@ -37,6 +37,8 @@ class DirectoryStore:
 
     def write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
         """Write all of `changes` or nothing; `active` moves right after `current`."""
+        if changes.text is not None and (changes.put_locks or changes.delete_locks or changes.current is not None):
+            raise ValueError("one write changes either the text, or locks and current")
         with self._right():
             found = self._snapshot()
             if found.version != expected_version:

@@ -23,7 +23,7 @@ from airflow_package_manager.refusals import NoWheel, ResolutionImpossible, Unkn
 _SHOWN = 10
 _MAXIMUM_TEXT = 20_000
 _MAXIMUM_ASKED = 8
-_NOT_FOUND = re.compile(r"\b([a-z0-9][a-z0-9-]*) was not found in the package registry")
+_NOT_FOUND = re.compile(r"\b([a-z0-9][a-z0-9-]*) was not found in the (?:package registry|provided package locations)")
 _NO_WHEELS = re.compile(r"\b([a-z0-9][a-z0-9-]*)(?:[=<>!~]\S*)? ha(?:s|ve) no (?:usable wheels|wheels with)")
 _REFUSED = re.compile(r"401 Unauthorized|403 Forbidden")
 _UNREACHABLE = re.compile(

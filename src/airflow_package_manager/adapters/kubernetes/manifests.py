@@ -1,0 +1,112 @@
+"""What an administrator applies once: Role, admission policies, network policy, and values for the chart.
+
+The one source of `deploy/kubernetes/` (written by `make docs`) and of `airflow-package-manager kubernetes install`.
+Placeholders stand in angle brackets; every value that fills one is a Kubernetes name, so nothing needs quoting.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+
+from airflow_package_manager.adapters.kubernetes import permissions
+from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Kind
+
+FILES = ("role.yaml", "policy-restart-only.yaml", "policy-preflight.yaml", "policy-own-objects.yaml")
+"""What `kubernetes install` prints, in the order of applying."""
+FURTHER = ("network-policy.yaml", "values-official.yaml")
+"""What people adapt by hand."""
+NAME = "airflow-package-manager"
+_PLACEHOLDER = re.compile(r"<([a-z-]+)>")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,499}", re.ASCII)
+
+
+def _workloads() -> Mapping[Kind, Sequence[str]]:
+    return {
+        DEPLOYMENT: ("airflow-scheduler", "airflow-dag-processor", "airflow-api-server"),
+        STATEFUL_SET: ("airflow-worker", "airflow-triggerer"),
+    }
+
+
+@dataclass(frozen=True)
+class Installation:
+    """One Airflow in one namespace; by default the official chart, release ``airflow``."""
+
+    namespace: str = "data-orchestration"
+    account: str = "airflow-api-server"
+    """The service account of the component that runs the package manager."""
+    account_namespace: str = ""
+    """Empty: `namespace`."""
+    config_map: str = "airflow-config-pypi"
+    workloads: Mapping[Kind, Sequence[str]] = field(default_factory=_workloads)
+    """Names of the components' workloads by kind."""
+    template: tuple[Kind, str] = (DEPLOYMENT, "airflow-scheduler")
+    """The workload from whose pod template the check before a rollout is made."""
+    image: str = "airflow-package-manager:3.3.2"
+    """Airflow's image with our wheel in it."""
+
+    def __post_init__(self) -> None:
+        """Raise `ValueError` for what cannot be a name of Kubernetes."""
+        names = [self.namespace, self.account, self.account_namespace or "x", self.config_map, self.template[1]]
+        names += [name for some in self.workloads.values() for name in some]
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a name of Kubernetes")
+        if not _IMAGE.fullmatch(self.image):
+            raise ValueError(f"{self.image!r} is not an image")
+
+    @property
+    def config_maps(self) -> tuple[str, str]:
+        """Return the names of both ConfigMaps."""
+        return self.config_map, f"{self.config_map}-locks"
+
+
+def manifest(name: str, installation: Installation) -> str:
+    """Return one file of `FILES` or `FURTHER`, filled in."""
+    text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+    values = _values(installation)
+    return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
+
+
+def manifests(installation: Installation) -> str:
+    """Return all of `FILES` as one stream of documents for `kubectl apply`."""
+    return "---\n".join(manifest(name, installation) for name in FILES)
+
+
+def _values(installation: Installation) -> dict[str, str]:
+    namespace = installation.account_namespace or installation.namespace
+    return {
+        "namespace": installation.namespace,
+        "account": installation.account,
+        "account-namespace": namespace,
+        "user": f"system:serviceaccount:{namespace}:{installation.account}",
+        "policy": f"{NAME}-{installation.namespace}",
+        "rules": _rules(installation),
+        "config-map": installation.config_map,
+        "locks": installation.config_maps[1],
+        "config-maps": _list(installation.config_maps),
+        "stateful-sets": _list(installation.workloads.get(STATEFUL_SET, ())),
+        "template-kind": installation.template[0].name,
+        "template-name": installation.template[1],
+        "image": installation.image,
+    }
+
+
+def _rules(installation: Installation) -> str:
+    """Return the rules of the Role, each below the reason that the table of permissions gives."""
+    lines = []
+    rules = iter(permissions.rules(installation.config_maps, installation.workloads))
+    for row in permissions.PERMISSIONS:
+        if row.names == permissions.WORKLOADS and not installation.workloads.get(row.kind):
+            continue
+        parts = [f"{key}: {json.dumps(value)}" for key, value in next(rules).items()]
+        lines += [f"  # {row.why}", "  - {" + ", ".join(parts) + "}"]
+    return "\n".join(lines)
+
+
+def _list(names: Sequence[str]) -> str:
+    return "[" + ", ".join(f"'{name}'" for name in names) + "]"
