@@ -141,7 +141,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "wheelhouse",
         "",
-        _absolute_path,
+        forms.absolute_path,
         "A directory of wheels that takes the place of every index, for where there is no network; the same one where"
         " plans are made and where components install. Empty: the indexes.",
     ),

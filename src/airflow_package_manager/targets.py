@@ -7,11 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_package_manager.adapters.kubernetes import checks as kubernetes_checks
+from airflow_package_manager.adapters.kubernetes import preflight_job, workloads
+from airflow_package_manager.adapters.kubernetes.api import Api
+from airflow_package_manager.adapters.kubernetes.configmap_store import ConfigMapStore
+from airflow_package_manager.adapters.kubernetes.connection import Connection
+from airflow_package_manager.adapters.kubernetes.pods import Limits
+from airflow_package_manager.adapters.kubernetes.rollout import KubernetesRollout
 from airflow_package_manager.adapters.local import checks as local_checks
 from airflow_package_manager.adapters.local.directory_store import DirectoryStore
 from airflow_package_manager.adapters.local.process_rollout import ProcessRollout
 from airflow_package_manager.domain.inventory import Check
 from airflow_package_manager.installer.directory import Directory
+from airflow_package_manager.installer.sweeping import SITE_VARIABLE
 from airflow_package_manager.ports import Clock, RequirementStore, RolloutTarget
 from airflow_package_manager.settings import Settings
 
@@ -31,11 +39,13 @@ class Target:
     """Where this interpreter finds sites, one directory per lock digest."""
     checks: Mapping[str, Callable[[], Check]]
     """Those of `doctor` that only this target knows, by name."""
+    close: Callable[[], None] = lambda: None
+    """Lets watches end."""
 
 
 def choose(settings: Settings, clock: Clock, environ: Mapping[str, str] = os.environ) -> Target:
     """Return the target that the settings mean; nothing is connected before its first use."""
-    return {LOCAL: local}[settings.target](settings, clock, environ)
+    return {LOCAL: local, KUBERNETES: kubernetes}[settings.target](settings, clock, environ)
 
 
 def local(settings: Settings, clock: Clock, _environ: Mapping[str, str]) -> Target:
@@ -58,4 +68,40 @@ def local(settings: Settings, clock: Clock, _environ: Mapping[str, str]) -> Targ
             local_checks.STORE: lambda: local_checks.store(directory, store),
             local_checks.SUPERVISORS: lambda: local_checks.supervisors(rollout),
         },
+    )
+
+
+def kubernetes(settings: Settings, clock: Clock, environ: Mapping[str, str]) -> Target:
+    """Return two ConfigMaps, and the workloads of one namespace."""
+    api = Api(Connection(kubeconfig=settings.kubeconfig, context=settings.kube_context, environ=environ))
+    store = ConfigMapStore(api, namespace=settings.namespace, name=settings.config_map)
+    _, locks = store.names
+    rollout = KubernetesRollout(
+        api,
+        namespace=settings.namespace,
+        references=workloads.references(settings.workloads, settings.chart, settings.release),
+        snapshot=store.read,
+        clock=clock,
+        named=settings.components,
+        limits=Limits(soak=settings.soak),
+        preflight=preflight_job.Options(
+            timeout=settings.preflight_timeout,
+            install_timeout=settings.install_timeout,
+            installer=settings.installer_container,
+            config_map=locks,
+            labels=dict(settings.preflight_labels),
+        ),
+    )
+    active = environ.get(SITE_VARIABLE, "")
+    doctor = kubernetes_checks.Checks(
+        api, store=store, rollout=rollout, namespace=settings.namespace, installer=settings.installer_container
+    )
+    return Target(
+        name=KUBERNETES,
+        store=store,
+        rollout=rollout,
+        # The installer of this pod keeps sites beside the link that activates one.
+        sites=Path(active).parent / "sites" if Path(active).is_absolute() else Directory(settings.directory).sites,
+        checks=doctor.by_name(),
+        close=rollout.close,
     )

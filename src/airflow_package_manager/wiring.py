@@ -64,6 +64,8 @@ class Application:
     """Set when this process ends: whatever drives gives its lease up."""
     plans: Background
     drives: Background
+    leave_target: Callable[[], None]
+    """Lets what watches the target end."""
 
     @property
     def target_name(self) -> str:
@@ -81,6 +83,7 @@ class Application:
         """Give leases up and wait for drivers, at most so long each; another process goes on with their operations."""
         self.stopping.set()
         self.drives.join(seconds)
+        self.leave_target()
 
 
 def build(
@@ -205,6 +208,7 @@ def build(
         stopping=stopping,
         plans=plans,
         drives=drives,
+        leave_target=target.close,
     )
 
 

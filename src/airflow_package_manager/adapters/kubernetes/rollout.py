@@ -66,6 +66,11 @@ class KubernetesRollout:
         with _translated():
             return self._sightings.components()
 
+    def workload(self, component: str) -> Workload:
+        """Return what runs a component, for who checks it."""
+        with _translated():
+            return self._sightings.workload(component)
+
     def stamp(self, component: str) -> Stamp:
         """Return the revision in the component's pod template."""
         with _translated():

@@ -14,6 +14,7 @@ from airflow_package_manager.adapters.kubernetes.api import Listing
 from airflow_package_manager.adapters.kubernetes.failures import Absent
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, POD, REPLICA_SET, STATEFUL_SET, Kind, Object
 from airflow_package_manager.adapters.kubernetes.stamping import Workload, controller_of, run_by
+from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 
 SUPPORTED: Mapping[str, Kind] = {kind.name.lower(): kind for kind in (DEPLOYMENT, STATEFUL_SET)}
@@ -84,17 +85,22 @@ class Lookups(Protocol):
         ...
 
 
-def parse(raw: str) -> dict[str, Reference]:
-    """Return component → reference from the setting `workloads`; raises `ValueError` with what is allowed.
+def references(configured: Iterable[tuple[str, str]], chart: str, release: str = "") -> dict[str, Reference]:
+    """Return component → reference: what a person configured, else what the chart's labels say.
 
-    For example ``worker=StatefulSet/airflow-worker; scheduler=app=airflow,component=scheduler``.
+    `configured` holds components with ``Kind/name`` or a label selector. Raises `InvalidSetting`.
     """
-    found: dict[str, Reference] = {}
-    for entry in filter(None, (part.strip() for part in raw.split(";"))):
-        component, separator, rest = (part.strip() for part in entry.partition("="))
-        if not separator or not component or not rest or component in found:
-            raise ValueError("component=Kind/name or component=labels, each component once, separated by semicolons")
-        found[component] = _reference(rest)
+    found = preset(chart, release)
+    for component, text in configured:
+        try:
+            found[component] = _reference(text)
+        except ValueError as error:
+            raise InvalidSetting(
+                f"The setting workloads says {component}={text!r:.200}; it must be {error}.",
+                next_action="Correct it in [package_manager].",
+                setting="workloads",
+                allowed=str(error),
+            ) from None
     return found
 
 
