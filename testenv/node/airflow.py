@@ -26,6 +26,8 @@ from testenv.node.node import Node, real_node
 NAMESPACE = "data-orchestration"
 SECONDS_TO_START = 300.0
 SECONDS_TO_MIGRATE = 180.0
+MAXIMUM_RESTARTS = 1
+"""Of one container, while everything starts at once."""
 USERS = ("admin", "viewer")
 _TICK = 0.5
 
@@ -62,8 +64,8 @@ class AirflowOnTheNode:
         """Wait until each component has all its pods Ready on its newest template; raises `NodeFailed` with why."""
         deadline = time.monotonic() + seconds
         while not all(_settled(self.workload(component)) for component in COMPONENTS):
-            if time.monotonic() > deadline:
-                raise NodeFailed(f"Airflow is not ready after {seconds:.0f} s\n{self.describe()}")
+            if time.monotonic() > deadline or any(_restarts(pod) > MAXIMUM_RESTARTS for pod in self.pods()):
+                raise NodeFailed(f"Airflow does not get ready (waited at most {seconds:.0f} s)\n{self.describe()}")
             time.sleep(_TICK)
 
     def describe(self) -> str:
@@ -206,6 +208,10 @@ def _apply(running: AirflowOnTheNode, environment: Path, variables: Mapping[str,
         admin.apply(body)
     for component in COMPONENTS:
         admin.apply(manifests.workload(component, namespace, places))
+
+
+def _restarts(pod: Object) -> int:
+    return max((row["restartCount"] for row in pod["status"].get("containerStatuses", [])), default=0)
 
 
 def _settled(workload: Mapping[str, Any]) -> bool:
