@@ -11,14 +11,18 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from airflow_package_manager.adapters.kubernetes import manifests
 from airflow_package_manager.cli.exit_status import STATUS_BY_CODE as EXIT_BY_CODE
 from airflow_package_manager.cli.grammar import build_parser
 from airflow_package_manager.refusals import all_errors
-from airflow_package_manager.settings import ENVIRONMENT_PREFIX, SETTINGS
+from airflow_package_manager.setting_table import SETTINGS
+from airflow_package_manager.settings import ENVIRONMENT_PREFIX
 from airflow_package_manager.web.endpoints import ENDPOINTS
 from airflow_package_manager.web.problems import STATUS_BY_CODE
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+MANIFESTS = DOCS.parent / "deploy" / "kubernetes"
+"""Files that are generated whole: filled in for the defaults, the source is the package's own template."""
 MARKER = "<!-- Below: written by `make docs` from the code. -->\n"
 
 
@@ -95,7 +99,14 @@ def expected(name: str) -> str:
     return prose + MARKER + "\n" + PAGES[name]()
 
 
+def expected_manifest(name: str) -> str:
+    """Return a file of `deploy/kubernetes/` as it should stand."""
+    return manifests.manifest(name, manifests.Installation())
+
+
 if __name__ == "__main__":
+    for file in (*manifests.FILES, *manifests.FURTHER):
+        (MANIFESTS / file).write_text(expected_manifest(file), encoding="utf-8")
     for page in PAGES:
         (DOCS / page).write_text(expected(page), encoding="utf-8")
     print(json.dumps(sorted(PAGES)))

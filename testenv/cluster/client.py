@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http
+import http.client
 import json
 import ssl
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,19 +63,17 @@ class Client:
 
     def request(self, method: str, path: str, body: object = None, *, content_type: str = "", **query: str) -> Any:  # noqa: ANN401 - JSON
         """Send one request; a PATCH is a merge patch, or a JSON patch when the body is a list."""
-        address = f"{self.access.url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", "Content-Type": content_type or _content_type(method, body)}
-        if self.access.token:
-            headers["Authorization"] = f"Bearer {self.access.token}"
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(address, data, headers, method=method)  # noqa: S310 - a server of the tests
-        try:
-            with self._opener().open(request, timeout=_SECONDS) as response:
-                text = response.read().decode()
-        except urllib.error.HTTPError as error:
-            with error:
-                raise Refused(error.code, error.read().decode(errors="replace")) from None
+        with self._open(method, path, query, data, content_type or _content_type(method, body)) as response:
+            text = response.read().decode()
         return json.loads(text) if text.startswith(("{", "[")) else text
+
+    def watch(self, path: str, seconds: float, *, since: str, **query: str) -> Iterator[Object]:
+        """Yield what happens in a collection after resource version `since`, for some seconds: type and object."""
+        asked = {"watch": "true", "timeoutSeconds": str(max(1, round(seconds))), "resourceVersion": since, **query}
+        with self._open("GET", path, asked, None, "") as response:
+            for line in response:
+                yield json.loads(line)
 
     def get(self, path: str, **query: str) -> Any:  # noqa: ANN401 - JSON
         """Return what is at this path."""
@@ -126,6 +125,21 @@ class Client:
                 return refused
             time.sleep(_TICK)
         raise TimeoutError(f"{path} is still readable after {seconds} s")
+
+    def _open(
+        self, method: str, path: str, query: Mapping[str, str], data: bytes | None, content_type: str
+    ) -> http.client.HTTPResponse:
+        address = f"{self.access.url}{path}" + (f"?{urllib.parse.urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", "Content-Type": content_type}
+        if self.access.token:
+            headers["Authorization"] = f"Bearer {self.access.token}"
+        request = urllib.request.Request(address, data, headers, method=method)  # noqa: S310 - a server of the tests
+        try:
+            response: http.client.HTTPResponse = self._opener().open(request, timeout=_SECONDS)
+        except urllib.error.HTTPError as error:
+            with error:
+                raise Refused(error.code, error.read().decode(errors="replace")) from None
+        return response
 
     def _opener(self) -> urllib.request.OpenerDirector:
         # A proxy of the environment is for the world outside, not for a server on loopback.

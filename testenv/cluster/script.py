@@ -11,6 +11,7 @@ OUTCOMES = frozenset(
         "fail-install",
         "heals",
         "hangs",
+        "instant",
         "slow",
         "image-pull",
         "config-error",

@@ -29,8 +29,9 @@ _ATTEMPTS = 3
 def control_plane(*, fake_node: bool = True) -> Iterator[Cluster]:
     """Start a control plane of one's own, or use the current cluster when `USE_EXISTING_CLUSTER` is true.
 
-    Without `fake_node` there is no node at all, and no KWOK. Builds the programs when they are not there yet. Raises `build.ProgramMissing`, or `server.StartFailed` with the
-    ends of the logs. Whatever happens, also when this process is killed, no server is left.
+    Without `fake_node` there is no node at all, and no KWOK. Builds the programs when they are not there yet. Raises
+    `build.ProgramMissing`, or `server.StartFailed` with the ends of the logs. Whatever happens, also when this process
+    is killed, no server is left.
     """
     if os.environ.get("USE_EXISTING_CLUSTER", "").lower() == "true":
         with _existing() as cluster:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 AT_ONCE = 16
 """Pods whose status is written at the same time."""
@@ -43,7 +43,7 @@ def stages() -> list[dict[str, Any]]:
 
 def _pod_stage(source: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str, Any]:
     functions = f"{source['functions']} def outcome: {source['outcome']}; "
-    matches = [_match(functions + source["step"], "In", entry["step"])]
+    matches = [_match(functions + source["steps"][entry["step"]], "In", ["true"])]
     if "policy" in entry:
         matches.append(_match(".spec.restartPolicy", "In", entry["policy"]))
     for field, operator in (("outcome", "In"), ("unless", "NotIn")):

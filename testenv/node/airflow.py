@@ -93,7 +93,7 @@ def airflow_on_the_node(
     `settings` are environment variables of every component, ours or Airflow's; with `say`, progress is printed. Raises
     `machine.MachineUnfit` where that cannot be, and `NodeFailed` with states and logs. Call it from the main thread.
     """
-    progress = _Progress(say)
+    progress = _Progress(loud=say)
     machine.make_ready()
     environment = airflow_image.environment()
     progress("the image's environment")
@@ -118,7 +118,7 @@ def airflow_on_the_node(
 
 
 class _Progress:
-    def __init__(self, loud: bool) -> None:
+    def __init__(self, *, loud: bool) -> None:
         self._loud = loud
         self._since = time.monotonic()
 
@@ -216,9 +216,5 @@ def _restarts(pod: Object) -> int:
 
 def _settled(workload: Mapping[str, Any]) -> bool:
     status, wanted = workload.get("status", {}), workload["spec"]["replicas"]
-    return (
-        status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
-        and status.get("updatedReplicas", 0) == wanted
-        and status.get("readyReplicas", 0) == wanted
-        and status.get("replicas", 0) == wanted
-    )
+    seen = status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
+    return seen and all(status.get(count, 0) == wanted for count in ("replicas", "updatedReplicas", "readyReplicas"))

@@ -39,13 +39,15 @@ _DIRECTORIES = (
 )
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 """Links into `/usr` in the root of a current system."""
-_PASSWD = f"root:x:0:0:root:/root:/bin/sh\nairflow:x:{USER}:0:airflow:/home/airflow:/bin/sh\nnobody:x:65534:65534::/:/\n"
+_PASSWD = (
+    f"root:x:0:0:root:/root:/bin/sh\nairflow:x:{USER}:0:airflow:/home/airflow:/bin/sh\nnobody:x:65534:65534::/:/\n"
+)
 _SECONDS = 900.0
 
 
 def write(path: Path) -> Path:
     """Write the archive of the image; returns its path."""
-    links = {name: os.readlink(f"/{name}") for name in _MERGED if Path(f"/{name}").is_symlink()}
+    links = {name: str(Path(f"/{name}").readlink()) for name in _MERGED if Path(f"/{name}").is_symlink()}
     directories = dict.fromkeys(_DIRECTORIES, 0o775) | {"tmp": 0o1777, "var/tmp": 0o1777}
     files = {"etc/passwd": _PASSWD.encode(), "etc/group": b"root:x:0:\nnogroup:x:65534:\n"}
     cache = Path("/etc/ld.so.cache")  # where libraries outside the usual directories are
@@ -76,9 +78,7 @@ def mounts(environment: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
         {"name": f"image-{name}", "hostPath": {"path": source, "type": "Directory"}}
         for name, (source, _) in places.items()
     ]
-    targets = [
-        {"name": f"image-{name}", "mountPath": target, "readOnly": True} for name, (_, target) in places.items()
-    ]
+    targets = [{"name": f"image-{name}", "mountPath": target, "readOnly": True} for name, (_, target) in places.items()]
     return volumes, targets
 
 

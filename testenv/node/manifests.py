@@ -173,13 +173,16 @@ def _pod(component: Component, places: Places) -> Object:
     volumes.append({"name": "package-manager", "emptyDir": {}})
     locks = {"name": f"{CONFIG_MAP}-locks", "optional": True}
     volumes.append({"name": "package-manager-locks", "configMap": locks})
-    main = {
+    main: Object = {
         "name": component.name,
         "image": airflow_image.TAG,
         "imagePullPolicy": "Never",
         "args": ["bash", "-c", f"exec airflow {component.arguments}"],
         "envFrom": [{"secretRef": {"name": ENVIRONMENT_SECRET}}],
-        "env": [_field("POD_NAME", "metadata.name"), {"name": "AIRFLOW_PACKAGE_MANAGER_SITE", "value": f"{SITE}/active"}],
+        "env": [
+            _field("POD_NAME", "metadata.name"),
+            {"name": "AIRFLOW_PACKAGE_MANAGER_SITE", "value": f"{SITE}/active"},
+        ],
         "volumeMounts": [*mounts, {"name": "package-manager", "mountPath": SITE, "readOnly": True}],
         "startupProbe": _startup(component, places),
     }

@@ -1,5 +1,6 @@
 import pytest
 
+from airflow_package_manager.adapters.kubernetes import manifests
 from airflow_package_manager.cli.exit_status import STATUS_BY_CODE as EXIT_BY_CODE
 from airflow_package_manager.cli.exit_status import STATUS_BY_STATE
 from airflow_package_manager.domain.operation import TERMINAL
@@ -26,3 +27,8 @@ def test_a_reference_page_says_what_the_code_says(name: str) -> None:
     prose = written.partition(reference_docs.MARKER)[0]
     assert prose.startswith("# ")
     assert len(prose.splitlines()) > 5
+
+
+@pytest.mark.parametrize("name", [*manifests.FILES, *manifests.FURTHER])
+def test_what_we_deploy_is_what_the_command_prints(name: str) -> None:
+    assert (reference_docs.MANIFESTS / name).read_text(encoding="utf-8") == reference_docs.expected_manifest(name)

@@ -87,3 +87,12 @@ def test_what_an_index_says_cannot_steer_the_terminal(desk: Desk) -> None:
     assert "\x1b" not in said.out
     assert "\u202e" not in said.out
     assert r"It says \x1b[2J\u202e." in said.out
+
+
+def test_a_file_that_is_not_utf_8_comes_out_as_json_that_everybody_reads(desk: Desk) -> None:
+    desk.house.store.edit("six==1.0  # caf\udce9 \x7f\x9b\n")
+    operation, _token = desk.house.plan(add("humanize"))
+    said = desk("status", operation.id, "--output", "json")
+    assert said.json()["plan"]["base_text"] == "six==1.0  # caf\ufffd \x7f\x9b\n"
+    assert not {"\x7f", "\x9b"} & set(said.out)
+    assert "caf\ufffd" in desk("plan", "--add", "tabulate", "--output", "json").out

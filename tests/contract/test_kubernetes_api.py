@@ -21,6 +21,7 @@ from airflow_package_manager.adapters.kubernetes.failures import Absent, Already
 from airflow_package_manager.adapters.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, NAMESPACE, POD, Kind, Object
 from airflow_package_manager.adapters.kubernetes.mirror import Mirror
 from airflow_package_manager.errors import ClusterForbidden, ClusterUnavailable, InvalidSetting
+from tests.contract import kubernetes_refusals
 from tests.fakes.cluster import MemoryApi
 
 if TYPE_CHECKING:
@@ -131,19 +132,21 @@ def test_a_merge_patch_of_an_old_version_is_a_conflict(world: World) -> None:
     assert world.get("one")["data"] == {"a": "2"}
 
 
-def test_a_patch_of_another_uid_is_a_conflict(world: World) -> None:
+def test_a_patch_of_another_uid_is_invalid(world: World) -> None:
     world.make("one")
-    with pytest.raises(Conflict):
+    with pytest.raises(Invalid):
         world.patch("one", {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}, "data": {"a": "2"}})
 
 
 def test_a_json_patch_tests_before_it_changes(world: World) -> None:
-    uid = world.make("one", {"a/b": "1"})["metadata"]["uid"]
+    uid = world.make("one")["metadata"]["uid"]
+    world.patch("one", {"metadata": {"annotations": {"a/b": "1"}}})
     test = {"op": "test", "path": "/metadata/uid", "value": uid}
-    changed = world.patch("one", [test, {"op": "replace", "path": "/data/a~1b", "value": "2"}])
-    assert changed["data"] == {"a/b": "2"}
+    change = {"op": "replace", "path": "/metadata/annotations/a~1b", "value": "2"}
+    changed = world.patch("one", [test, change])
+    assert changed["metadata"]["annotations"] == {"a/b": "2"}
     with pytest.raises(Invalid):
-        world.patch("one", [{**test, "value": "another"}, {"op": "replace", "path": "/data/a~1b", "value": "3"}])
+        world.patch("one", [{**test, "value": "another"}, {**change, "value": "3"}])
     with pytest.raises(Invalid):
         world.patch("one", [{"op": "test", "path": "/metadata/annotations/no", "value": "5"}])
     assert world.get("one") == changed
@@ -255,7 +258,8 @@ def test_kubernetes_names_who_owns_what_we_would_apply(api: Api, namespace: str)
 
 
 @pytest.mark.cluster
-def test_kubernetes_tells_a_watch_from_before_its_memory(api: Api, namespace: str) -> None:
+def test_kubernetes_tells_a_watch_from_before_its_memory(cluster: Cluster, api: Api, namespace: str) -> None:
+    kubernetes_refusals.forget(cluster)
     with pytest.raises(Gone):
         list(api.watch(CONFIG_MAP, namespace, since="1", seconds=2))
 

@@ -84,7 +84,7 @@ class MemoryApi:
             else:
                 made = _edited(copy.deepcopy(found), body)
             if made["metadata"]["uid"] != found["metadata"]["uid"]:
-                raise Conflict("another uid")
+                raise Invalid("metadata.uid: field is immutable")
             if made == found:
                 return copy.deepcopy(found)
             return self._keep("MODIFIED", (kind, namespace, name), made, dry_run=dry_run)

@@ -50,6 +50,17 @@ def test_cache_and_site_share_files(installer: Installer, index: PackageIndexSer
     assert (installer.site(lock) / "good_package.py").stat().st_nlink > 1
 
 
+def test_bytecode_is_compiled_when_asked_for(installer: Installer, index: PackageIndexServer) -> None:
+    lock = installer.environment.lock(offered(index, "good-package"))
+    installer.stage(lock, 1, current=1)
+    assert installer.run(environ={"AIRFLOW__PACKAGE_MANAGER__COMPILE_BYTECODE": "yes"})[0] == 0
+    assert list(installer.site(lock).glob("__pycache__/good_package.*.pyc"))
+    assert site_marker.holds(installer.site(lock), lock.digest())
+    site_making.remove_site(installer.site(lock))
+    assert installer.run()[0] == 0
+    assert not list(installer.site(lock).glob("__pycache__"))
+
+
 def test_component_uses_its_stamp_else_current(installer: Installer, index: PackageIndexServer) -> None:
     one = installer.stage(installer.environment.lock(offered(index, "good-package", "1.0")), 1, current=1)
     two = installer.stage(installer.environment.lock(offered(index, "good-package", "2.0")), 2)

@@ -44,5 +44,5 @@ def on_the_node(package_index: PackageIndexServer) -> Iterator[AirflowOnTheNode]
 
     settings = {**SETTINGS, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url}
     dags = {"needs_good_package.py": (DAGS / "needs_good_package.py").read_text()}
-    with airflow_on_the_node(dags=dags, settings=settings) as started:
+    with airflow_on_the_node(dags=dags, settings=settings, say=True) as started:
         yield started

@@ -18,9 +18,10 @@ from testenv.node import real_node
 from testenv.node.containerd import PAUSE
 
 with control_plane(fake_node=False) as cluster, real_node(cluster) as node:
-    pod = {"hostNetwork": True, "containers": [{"name": "main", "image": PAUSE, "imagePullPolicy": "Never"}]}
+    spec = {"hostNetwork": True, "containers": [{"name": "main", "image": PAUSE, "imagePullPolicy": "Never"}]}
+    metadata = {"name": "some", "namespace": "some"}
     cluster.admin.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "some"}})
-    cluster.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "some", "namespace": "some"}, "spec": pod})
+    cluster.admin.create({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     cluster.admin.until("/api/v1/namespaces/some/pods/some", lambda it: it["status"]["phase"] == "Running", 60)
     print(node.home, cluster.home, flush=True)
     sys.stdin.read()

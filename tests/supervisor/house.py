@@ -102,6 +102,10 @@ class House:
         self.look_around()
         return [pid for said, pid, where in self.events() if said == event and site in {None, where}]
 
+    def let_tasks_end(self) -> None:
+        """Tell every `task=told` to end."""
+        self.log.with_name("tasks-may-end").touch()
+
     def reports(self, component: str = "triggerer") -> list[InstanceReport]:
         self.look_around()
         found = (self.directory.read_report(path) for path in self.directory.report_paths(component))

@@ -1,7 +1,8 @@
 """A child that behaves as its site says: `light_child.py LOG [COMMAND…]`.
 
 The site's file `behaviour` holds words: exit=N (at once), exit-after=SECONDS, ignore-term, task=SECONDS (a
-grandchild, as LocalExecutor has them), answer=PORT (an HTTP answer). LOG gets one line per event.
+grandchild, as LocalExecutor has them; `task=told` ends when the test says so), answer=PORT (an HTTP answer). LOG gets
+one line per event.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def main() -> int:
     log("start")
     if "exit" in words:
         return int(words["exit"])
-    task = run_task(float(words["task"])) if "task" in words else None
+    task = run_task(words["task"]) if "task" in words else None
     if "ignore-term" in words:
         signal.signal(signal.SIGTERM, lambda *_: log("SIGTERM"))
     else:
@@ -66,12 +67,15 @@ def behaviour() -> str:
     return file.read_text() if file.exists() else os.environ.get("LIGHT_BEHAVIOUR", "")
 
 
-def run_task(seconds: float) -> int:
+def run_task(length: str) -> int:
     pid = os.fork()
     if pid == 0:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         log("task begins")
-        time.sleep(seconds)
+        if length != "told":
+            time.sleep(float(length))
+        while length == "told" and not LOG.with_name("tasks-may-end").exists():
+            time.sleep(0.02)
         log("task done")
         os._exit(0)
     return pid

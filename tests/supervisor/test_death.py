@@ -127,25 +127,30 @@ def test_a_stamp_whose_lock_was_retired_means_the_current_one(tidy_house: House)
 
 
 def test_a_scheduler_hands_over_and_its_task_finishes_on_the_old_site(tidy_house: House) -> None:
-    old = tidy_house.lock(1, "task=3", current=True)
+    old = tidy_house.lock(1, "task=told", current=True)
     tidy_house.supervise("scheduler")
     tidy_house.report(READY, "scheduler")
-    task = tidy_house.said("task begins")
+    task = eventually(lambda: tidy_house.said("task begins"))
     new = tidy_house.lock(2)
     tidy_house.stamp(2, "scheduler")
     tidy_house.report(READY, "scheduler", lock_digest=new)
     assert tidy_house.said("task done") == []
+    tidy_house.let_tasks_end()
     eventually(lambda: tidy_house.said("task done", old) == task)
     assert tidy_house.said("end") == []
 
 
 def test_a_scheduler_drains_where_the_setting_says_so(tidy_house: House) -> None:
-    tidy_house.lock(1, "task=1.5", current=True)
+    tidy_house.lock(1, "task=told", current=True)
     tidy_house.supervise("scheduler", AIRFLOW__PACKAGE_MANAGER__SCHEDULER_RESTART="drain")
     tidy_house.report(READY, "scheduler")
+    eventually(lambda: tidy_house.said("task begins"))
     new = tidy_house.lock(2)
     tidy_house.stamp(2, "scheduler")
+    eventually(lambda: tidy_house.said("SIGTERM"))
+    tidy_house.let_tasks_end()
     tidy_house.report(READY, "scheduler", lock_digest=new)
+    eventually(lambda: len(tidy_house.said("start")) == 2)
     assert [event for event, _, _ in tidy_house.events()][-4:] == ["SIGTERM", "task done", "end", "start"]
 
 
@@ -172,7 +177,7 @@ def test_a_stopped_scheduler_lets_a_handed_over_task_finish(tidy_house: House) -
 
 
 def test_the_task_of_a_killed_schedulers_supervisor_finishes(tidy_house: House) -> None:
-    tidy_house.lock(1, "task=2", current=True)
+    tidy_house.lock(1, "task=told", current=True)
     supervisor = tidy_house.supervise("scheduler")
     tidy_house.report(READY, "scheduler")
     tidy_house.kill(supervisor)
@@ -180,6 +185,7 @@ def test_the_task_of_a_killed_schedulers_supervisor_finishes(tidy_house: House) 
     tidy_house.supervise("scheduler")
     eventually(lambda: len(tidy_house.said("start")) == 2)
     assert tidy_house.said("task done") == []
+    tidy_house.let_tasks_end()
     eventually(lambda: tidy_house.said("task done"))
 
 

@@ -182,8 +182,6 @@ def test_an_installer_that_refused_is_the_verdict() -> None:
     [
         check_pod(init={"ready": False, "state": waiting("ImagePullBackOff")}),
         check_pod(conditions=[{"type": "PodScheduled", "status": "False", "lastTransitionTime": at(200)}]),
-        check_pod(deletionTimestamp=at(1)),
-        {**check_pod(), "status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}},
     ],
 )
 def test_trouble_of_the_cluster_is_told_apart(found: Object) -> None:
@@ -215,5 +213,15 @@ def test_a_check_on_its_way_is_in_progress() -> None:
 )
 def test_a_job_that_the_cluster_ended_is_failed(reason: str, code: str, *, infrastructure: bool) -> None:
     job = {**JOB, "status": {"conditions": [{"type": "Failed", "status": "True", "reason": reason}]}}
-    found = verdict(job=job)
-    assert (found.status, found.code, found.infrastructure) == (Status.FAILED, code, infrastructure)
+    evicted = {**check_pod(), "status": {"phase": "Failed", "reason": "Evicted", "message": "low on memory"}}
+    stopped = check_pod({"state": ended(1, message=record("failed", "check-lost"))}, deletionTimestamp=at(1))
+    for pods in ((), (evicted,), (stopped,), (check_pod(deletionTimestamp=at(1)),)):
+        found = verdict(*pods, job=job)
+        assert (found.status, found.code, found.infrastructure) == (Status.FAILED, code, infrastructure)
+    assert "low on memory" in verdict(evicted, job=job).message
+    assert verdict(evicted).status is verdict(check_pod(deletionTimestamp=at(1))).status is Status.IN_PROGRESS
+    passed = check_pod({"state": ended(0, message=record("passed"))}, deletionTimestamp=at(1))
+    assert verdict(passed, job=job).status is Status.CURRENT, "it was done in time"
+    killed = verdict(check_pod({"state": ended(137, reason="OOMKilled")}), job=job)
+    assert killed.infrastructure is False
+    assert killed.code == code, "who ran out of memory did not run out of time"

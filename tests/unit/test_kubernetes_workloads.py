@@ -5,8 +5,9 @@ import pytest
 from airflow_package_manager.adapters.kubernetes import workloads
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, POD, REPLICA_SET, STATEFUL_SET, Kind
 from airflow_package_manager.adapters.kubernetes.workloads import Reference
+from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
-from airflow_package_manager.settings import COMPONENTS
+from airflow_package_manager.setting_forms import COMPONENTS
 from tests.fakes.cluster import MemoryApi
 
 WORKER = {"tier": "airflow", "component": "worker", "release": "airflow"}
@@ -92,32 +93,33 @@ def test_each_chart_names_known_components_and_its_release(chart: str) -> None:
     assert workloads.preset("astronomer") == workloads.preset("official")
 
 
-def test_configured_workloads_are_read() -> None:
-    assert workloads.parse(
-        "worker=StatefulSet/airflow-worker ; scheduler = app=airflow,component in (a, b);"
-        "triggerer=deployment.apps/airflow-triggerer"
-    ) == {
+def test_configured_workloads_come_before_the_charts_labels() -> None:
+    configured = (
+        ("worker", "StatefulSet/airflow-worker"),
+        ("scheduler", "app=airflow,component in (a, b)"),
+        ("triggerer", "deployment.apps/airflow-triggerer"),
+    )
+    named = {
         "worker": Reference(STATEFUL_SET, "airflow-worker"),
         "scheduler": Reference(selector="app=airflow,component in (a, b)"),
         "triggerer": Reference(DEPLOYMENT, "airflow-triggerer"),
     }
-    assert workloads.parse(" ") == {}
+    assert workloads.references(configured, "none") == named
+    assert workloads.references(configured, "official") == {**workloads.preset("official"), **named}
+    assert workloads.references((), "official", "blue") == workloads.preset("official", "blue")
 
 
 @pytest.mark.parametrize(
     ("text", "allowed"),
     [
-        ("worker", "component=Kind/name"),
-        ("=x", "component=Kind/name"),
-        ("worker=", "component=Kind/name"),
-        ("worker=a=b;worker=a=c", "each component once"),
-        ("worker=DaemonSet/x", "a DaemonSet cannot be restarted safely"),
-        ("worker=Rollout/x", "a Rollout cannot be restarted safely"),
-        ("worker=Deployment/Not A Name", "Deployment/name"),
-        ("worker=Deployment/../../x", "Deployment/name"),
-        ("worker=a=b\nc", "label selector"),
+        ("DaemonSet/x", "a DaemonSet cannot be restarted safely"),
+        ("Rollout/x", "a Rollout cannot be restarted safely"),
+        ("Deployment/Not A Name", "Deployment/name"),
+        ("Deployment/../../x", "Deployment/name"),
+        ("a=b\nc", "label selector"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_what_is_allowed(text: str, allowed: str) -> None:
-    with pytest.raises(ValueError, match=allowed):
-        workloads.parse(text)
+    with pytest.raises(InvalidSetting, match=allowed) as caught:
+        workloads.references([("worker", text)], "official")
+    assert caught.value.context["setting"] == "workloads"

@@ -11,11 +11,13 @@ from packaging.requirements import Requirement
 
 from airflow_package_manager.domain.inventory import LineKind
 from airflow_package_manager.domain.plan import Action, Change
+from airflow_package_manager.domain.requirement_lines import Reading
 from airflow_package_manager.domain.requirements import RequirementsFile, apply_change_set
 from airflow_package_manager.refusals import (
     AlreadyRequired,
     AmbiguousRequirement,
     InvalidRequirement,
+    InvalidRequirementsFile,
     RequirementNotFound,
 )
 
@@ -109,13 +111,39 @@ def test_an_edit_touches_its_own_line_only(text: str, data: st.DataObject) -> No
     index = next(index for index, line in enumerate(file.lines) if line.number == number)
     before = file.bom + "".join(line.raw for line in file.lines[:index])
     after = "".join(line.raw for line in file.lines[index + 1 :])
-    updated = file.update(Requirement(f"{name}==97"))
+    others = [line.reading for line in file.lines if line.reading.name != name and line.reading != Reading()]
+    try:
+        updated = file.update(Requirement(f"{name}==97"))
+        removed = file.remove(name)
+    except InvalidRequirementsFile:
+        assert after.startswith("\ufeff")  # the file would begin with it, and there it is no character
+        return
+    for edited in (updated, removed):
+        left = [line.reading for line in edited.lines if line.reading.name != name and line.reading != Reading()]
+        assert left == others
     assert updated.render().startswith(before)
     assert updated.render().endswith(after)
     (entry,) = (entry for entry in updated.entries if entry.name == name)
     assert str(entry.requirement.specifier) == "==97"
     assert entry.hashes == frozenset() or "==97" in file.lines[index].raw
-    assert file.remove(name).render() == before + after
+    assert removed.render() == before + after
+
+
+BROKEN = st.tuples(
+    st.sampled_from(["", "\\\n", " \\\r\n "]),
+    st.sampled_from(["", "==1", "==1; os_name != 'x'"]),
+    st.sampled_from(["", f" {HASH}", f" \\\n {HASH}"]),
+    st.sampled_from(["", " # note", " \\\n# why\\", " \\\n  # why", " #\\\n", " \\"]),
+).map("".join)
+
+
+@given(st.lists(BROKEN, min_size=2, max_size=4), st.sampled_from(["", "\n"]))
+def test_no_edit_of_a_broken_line_changes_what_another_line_says(blocks: list[str], end: str) -> None:
+    file = RequirementsFile.parse("\n".join(f"p{number}{rest}" for number, rest in enumerate(blocks)) + end)
+    for name in file.names():
+        others = [entry.written for entry in file.entries if entry.name != name]
+        for edited in (file.update(Requirement(f"{name}==97")), file.remove(name)):
+            assert [entry.written for entry in edited.entries if entry.name != name] == others
 
 
 def test_the_torture_file_is_read_as_people_mean_it() -> None:
@@ -163,9 +191,39 @@ def test_hashes_stay_while_the_version_stays() -> None:
     assert updated.render() == f"foo[x]==1.0 \\\n    {HASH}  # pinned\nbar\n"
 
 
+@pytest.mark.parametrize("between", ["=", " ", "  "])
+def test_a_hash_goes_whole_however_it_was_written(between: str) -> None:
+    written = HASH.replace("=", between, 1)
+    file = RequirementsFile.parse(f"foo==1.0 {written} --config-settings a=b {written}  # pinned\n")
+    assert file.entries[0].hashes == {"a" * 64}
+    assert file.update(Requirement("foo==2.0")).render() == "foo==2.0 --config-settings a=b  # pinned\n"
+
+
+@pytest.mark.parametrize("digits", [63, 65])
+def test_a_hash_of_another_length_is_none(digits: int) -> None:
+    (entry,) = RequirementsFile.parse(f"foo==1.0 --hash=sha256:{'a' * digits}\n").entries
+    assert entry.hashes == frozenset()
+    assert len(entry.other_options) == 1
+
+
 def test_a_requirement_broken_over_lines_is_rewritten_on_one() -> None:
     updated = RequirementsFile.parse("foo \\\n >=1 # foo >=1\nbar\n").update(Requirement("foo>=2"))
     assert updated.render() == "foo>=2 # foo >=1\nbar\n"
+
+
+@pytest.mark.parametrize("backslashes", ["\\", "\\\\", " \\ \\"])
+def test_a_comment_that_comes_to_stand_behind_a_requirement_swallows_nothing(backslashes: str) -> None:
+    text = f"foo \\\n==1 \\\n# why{backslashes}\na==1\nb==2\n"
+    updated = RequirementsFile.parse(text).update(Requirement("foo==2"))
+    assert [entry.written for entry in updated.entries] == ["foo==2", "a==1", "b==2"]
+    assert updated.render().startswith("foo==2  # why")
+
+
+def test_an_edit_by_which_another_line_would_read_otherwise_is_refused() -> None:
+    with pytest.raises(InvalidRequirementsFile) as caught:
+        RequirementsFile.parse("foo\n\ufeffbar\n").remove("foo")
+    assert caught.value.detail.startswith("Line 2:")
+    assert "whole file" in caught.value.next_action
 
 
 def test_removing_takes_continuations_along() -> None:

@@ -17,7 +17,7 @@ from airflow_package_manager.cli.application import Application
 from airflow_package_manager.cli.exit_status import CANCELLED, INTERNAL, OK, STATUS_BY_CODE, STATUS_BY_STATE
 from airflow_package_manager.cli.problem import problem, problem_json
 from airflow_package_manager.cli.reading import show, wired
-from airflow_package_manager.cli.terminal import say, tell
+from airflow_package_manager.cli.terminal import say, say_json, tell
 from airflow_package_manager.domain.operation import TERMINAL, Operation, State
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet
 from airflow_package_manager.errors import PackageManagerError, TokenInvalid
@@ -108,7 +108,7 @@ def resume(arguments: argparse.Namespace) -> int:
     if active is None:
         tell("No operation is active: there is nothing to resume.")
         if arguments.output == "json":
-            say("null")
+            say_json("null")
         return OK
     application.drive(active.id)
     return _waited(arguments, application, active.id)
@@ -207,11 +207,11 @@ def _refused(arguments: argparse.Namespace, application: Application, operation:
     if operation.state is State.CANCELLED:
         tell("The plan was cancelled meanwhile; nothing was changed.")
         if arguments.output == "json":
-            say(wired(application, operation).model_dump_json(indent=2))
+            say_json(wired(application, operation).to_json(indent=2))
         return CANCELLED
     why = operation.problem or PackageManagerError("The plan ended without a reason.").as_problem()
     if arguments.output == "json":
-        say(problem_json(why))
+        say_json(problem_json(why))
     else:
         tell(problem(why))
     return STATUS_BY_CODE.get(str(why["code"]), INTERNAL)
@@ -220,8 +220,8 @@ def _refused(arguments: argparse.Namespace, application: Application, operation:
 def _read(path: str) -> str:
     try:
         raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
-        return raw.decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise Malformed(
-            f"{path} cannot be read: {error}", next_action="Give a UTF-8 text file.", field="--file"
+            f"{path} cannot be read: {error}", next_action="Give a text file that can be read.", field="--file"
         ) from error
+    return raw.decode("utf-8", "surrogateescape")  # as the store reads it: bytes that are no UTF-8 may stay

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from airflow_package_manager.cli.exit_status import INTERNAL, OK, STATUS_BY_CODE
 from airflow_package_manager.cli.grammar import build_parser
 from airflow_package_manager.cli.problem import problem, problem_json
-from airflow_package_manager.cli.terminal import accept_any_encoding, say, tell
+from airflow_package_manager.cli.terminal import accept_any_encoding, say_json, tell
 from airflow_package_manager.errors import PackageManagerError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None, *, opened: Callable[..., Application
 def _refuse(error: PackageManagerError, *, as_json: bool) -> int:
     body = error.as_problem()
     if as_json:
-        say(problem_json(body))
+        say_json(problem_json(body))
     else:
         tell(problem(body))
     return STATUS_BY_CODE.get(error.code, INTERNAL)

@@ -6,31 +6,30 @@ import argparse
 import json
 from collections.abc import Callable
 
-from pydantic import BaseModel
-
 from airflow_package_manager.cli import rendering
 from airflow_package_manager.cli.application import Application
 from airflow_package_manager.cli.exit_status import FAILED, OK
-from airflow_package_manager.cli.terminal import say
+from airflow_package_manager.cli.terminal import say, say_json
 from airflow_package_manager.domain.inventory import CheckStatus
 from airflow_package_manager.domain.operation import Operation
 from airflow_package_manager.domain.planning import text_difference
-from airflow_package_manager.web import wire
+from airflow_package_manager.web import package_wire, wire
+from airflow_package_manager.web.schemas import Answer
 
 
 def list_packages(arguments: argparse.Namespace) -> int:
     """Print requested, locked and installed."""
     application: Application = arguments.opened(drive=False)
     found = application.manager.inventory(application.principal)
-    found = wire.filtered(found, scope=arguments.scope, query=arguments.query)
-    return show(arguments, lambda: rendering.inventory(found), lambda: wire.packages(found))
+    found = package_wire.filtered(found, scope=arguments.scope, query=arguments.query)
+    return show(arguments, lambda: rendering.inventory(found), lambda: package_wire.packages(found))
 
 
 def show_package(arguments: argparse.Namespace) -> int:
     """Print one project whole."""
     application: Application = arguments.opened(drive=False)
     found = application.manager.package(application.principal, arguments.name)
-    return show(arguments, lambda: rendering.package(found), lambda: wire.package_detail(found))
+    return show(arguments, lambda: rendering.package(found), lambda: package_wire.package_detail(found))
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -70,7 +69,7 @@ def difference(arguments: argparse.Namespace) -> int:
     )
     found = text_difference(before, after)
     if arguments.output == "json":
-        say(json.dumps({"before": arguments.before, "after": arguments.after, "difference": found}, indent=2))
+        say_json(json.dumps({"before": arguments.before, "after": arguments.after, "difference": found}, indent=2))
     elif found:
         say(found.removesuffix("\n"))
     return OK
@@ -89,13 +88,16 @@ def doctor(arguments: argparse.Namespace) -> int:
     return FAILED if any(check.status is CheckStatus.FAILED for check in found) else OK
 
 
-def show(arguments: argparse.Namespace, text: Callable[[], str], model: Callable[[], BaseModel]) -> int:
+def show(arguments: argparse.Namespace, text: Callable[[], str], model: Callable[[], Answer]) -> int:
     """Print one answer in the output that was asked for."""
-    say(model().model_dump_json(indent=2) if arguments.output == "json" else text())
+    if arguments.output == "json":
+        say_json(model().to_json(indent=2))
+    else:
+        say(text())
     return OK
 
 
-def wired(application: Application, operation: Operation) -> BaseModel:
+def wired(application: Application, operation: Operation) -> Answer:
     """Return an operation as the HTTP API would send it now."""
     return wire.operation(operation, application.clock(), planning_deadline=application.planning_deadline)
 

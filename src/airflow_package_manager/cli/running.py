@@ -7,7 +7,7 @@ import json
 
 from airflow_package_manager import settings
 from airflow_package_manager.cli.exit_status import OK
-from airflow_package_manager.cli.terminal import say
+from airflow_package_manager.cli.terminal import say, say_json
 from airflow_package_manager.redaction import without_credentials
 from airflow_package_manager.refusals import Malformed
 
@@ -20,7 +20,7 @@ def show_config(arguments: argparse.Namespace) -> int:
         rows = [
             {"name": value.name, "value": without_credentials(value.raw), "source": value.source} for value in values
         ]
-        say(json.dumps(rows, indent=2))
+        say_json(json.dumps(rows, indent=2))
     else:
         for value in values:
             say(f"{value.name} = {without_credentials(value.raw)}  ({value.source})")

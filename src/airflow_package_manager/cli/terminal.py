@@ -24,6 +24,11 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+def say_json(text: str) -> None:
+    """Write JSON to standard output, at once: what `plain` spells out is escaped so that it stays the same JSON."""
+    say(_STEERING.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
 def tell(text: str) -> None:
     """Write lines to standard error: what is no answer."""
     sys.stderr.write(plain(text) + "\n")

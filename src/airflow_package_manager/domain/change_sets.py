@@ -9,6 +9,7 @@ from typing import Any
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet, Plan
 from airflow_package_manager.domain.requirements import apply_change_set, parse_requirement
+from airflow_package_manager.domain.undecodable import given_back
 from airflow_package_manager.refusals import Malformed, NotFound
 
 _SHOWN = 3
@@ -39,7 +40,7 @@ def proposed_text(change_set: ChangeSet, text: str, restored: str | None) -> str
     if restored is not None:
         return restored
     if change_set.requirements is not None:
-        return change_set.requirements
+        return given_back(change_set.requirements, text)
     return apply_change_set(text, change_set.changes)
 
 

@@ -27,6 +27,7 @@ from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.domain.requirements import RequirementsFile
 from airflow_package_manager.domain.resolution import Image, Resolution
 from airflow_package_manager.domain.rollout import API_SERVER, ComponentStatus
+from airflow_package_manager.domain.undecodable import readable
 from airflow_package_manager.refusals import (
     AcknowledgementRequired,
     AcknowledgementUnknown,
@@ -231,7 +232,7 @@ def _shown(text: str) -> list[str]:
         lines.pop()
     else:
         lines[-1] += "\n\\ No newline at end of file"
-    return [line.replace("\r", "\\r") for line in lines]
+    return [readable(line).replace("\r", "\\r") for line in lines]
 
 
 def _effect(before: str | None, after: str | None) -> Effect:

@@ -12,6 +12,7 @@ from packaging.requirements import InvalidRequirement as NotPep508
 from packaging.requirements import Requirement
 from packaging.version import InvalidVersion, Version
 
+from airflow_package_manager.domain.undecodable import byte_of
 from airflow_package_manager.redaction import without_credentials
 from airflow_package_manager.refusals import InvalidRequirement, PolicyViolation
 
@@ -140,6 +141,9 @@ def strange_character(text: str, *, ascii_only: bool) -> str | None:
     if text.isascii() and text.isprintable():
         return None
     for position, character in enumerate(text, start=1):
+        byte = byte_of(character)
+        if byte is not None:
+            return f"character {position} is the byte 0x{byte:02X}, which is not UTF-8."
         category = unicodedata.category(character)
         if (not ascii_only and character == "\t") or (character.isprintable() and not ascii_only):
             continue

@@ -19,12 +19,14 @@ from airflow_package_manager.domain.requirement_door import (
     shown,
     strange_character,
 )
+from airflow_package_manager.domain.undecodable import without_bytes
 from airflow_package_manager.redaction import without_credentials
 
 _COMMENT = re.compile(r"(^|(?<!\s)\s+)#.*$")  # looks at a run of spaces from its start only: a million are read once
 _LINE_END = re.compile(r"(?:\r\n|\n|\r|[\v\f\x1c-\x1e\x85\u2028\u2029])\Z")
 _OPTIONS = re.compile(r"(?:\A| )-")
-_HASH = re.compile(r"--hash(?:=| +)sha256:([0-9a-f]{64})", re.ASCII)
+_HASH = re.compile(r"--hash(?:=| +)sha256:([0-9a-f]{64})(?!\S)", re.ASCII)
+_ANY_HASH = re.compile(r"(?:\A| +)--hash(?:=| +)[^\s]+", re.ASCII)
 _OWN_OPTION = re.compile(r"--(?:hash|config-settings?|global-option)(?:=| +)[^\s]+", re.ASCII)
 _KINDS = (
     (re.compile(r"-e\b|--editable\b", re.ASCII), LineKind.EDITABLE),
@@ -128,6 +130,11 @@ def parts(raw: str) -> Parts:
     return Parts(lead, requirement.rstrip(), rest, comment[0] if comment else "", end)
 
 
+def without_hashes(options: str) -> str:
+    """Return the options of a requirement but those that name a hash."""
+    return _ANY_HASH.sub("", options).strip()
+
+
 def dangling(raw: str) -> bool:
     """Tell whether the next line would be joined to this one."""
     physical = raw.splitlines()[-1] if raw else ""
@@ -148,7 +155,7 @@ def _read(raw: str) -> Reading:
                 kind=LineKind.INVALID,
                 reason=f"it ends with U+{ord(end):04X}, which some programs take for a line end and others do not.",
             )
-        problem = strange_character(_body(physical), ascii_only=False)
+        problem = strange_character(_COMMENT.sub(_without_bytes, _body(physical)), ascii_only=False)
         if problem:
             return Reading(kind=LineKind.INVALID, reason=problem)
     logical, _end = _logical(raw)
@@ -193,6 +200,10 @@ _REASONS = {
     LineKind.FILE: "it refers to another file.",
     LineKind.OPTION: "it is an option of pip.",
 }
+
+
+def _without_bytes(comment: re.Match[str]) -> str:
+    return without_bytes(comment[0])  # nobody reads a comment: in which encoding it was written is nothing to us
 
 
 def _body(physical: str) -> str:

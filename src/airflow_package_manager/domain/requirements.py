@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 
 from packaging.requirements import Requirement
 
@@ -11,8 +12,21 @@ from airflow_package_manager.domain.inventory import KeptLine
 from airflow_package_manager.domain.lock import normalised
 from airflow_package_manager.domain.plan import Action, Change
 from airflow_package_manager.domain.requirement_door import parse_requirement
-from airflow_package_manager.domain.requirement_lines import Line, RequirementLine, dangling, parts, split
-from airflow_package_manager.refusals import AlreadyRequired, AmbiguousRequirement, RequirementNotFound
+from airflow_package_manager.domain.requirement_lines import (
+    Line,
+    Reading,
+    RequirementLine,
+    dangling,
+    parts,
+    split,
+    without_hashes,
+)
+from airflow_package_manager.refusals import (
+    AlreadyRequired,
+    AmbiguousRequirement,
+    InvalidRequirementsFile,
+    RequirementNotFound,
+)
 
 __all__ = ["RequirementLine", "RequirementsFile", "apply_change_set", "parse_requirement"]
 
@@ -58,7 +72,7 @@ class RequirementsFile:
         return tuple(dict.fromkeys(line.reading.name for line in self.lines if line.reading.name is not None))
 
     def add(self, requirement: Requirement) -> RequirementsFile:
-        """Append one line; raises `AlreadyRequired`."""
+        """Append one line; raises `AlreadyRequired`, and `InvalidRequirementsFile` as every edit (see `_checked`)."""
         name = normalised(requirement.name)
         found = [line for line in self.lines if name in (line.reading.name, line.reading.direct_name)]
         if found:
@@ -76,14 +90,16 @@ class RequirementsFile:
             separator = newline
         if before and dangling(before):
             separator += newline  # else the new line would be read as the continuation of the last one
-        return RequirementsFile.parse(self.render() + separator + str(requirement) + newline)
+        edited = RequirementsFile.parse(self.render() + separator + str(requirement) + newline)
+        return self._checked(edited, name, str(requirement))
 
     def update(self, requirement: Requirement) -> RequirementsFile:
         """Rewrite the project's line; raises `RequirementNotFound`, `AmbiguousRequirement`.
 
         Extras and marker stay unless given; comment and place stay; hashes of another version go.
         """
-        index = self._only(normalised(requirement.name))
+        old_name = normalised(requirement.name)
+        index = self._only(old_name)
         line = self.lines[index]
         old = line.reading.requirement
         if old is None:
@@ -97,17 +113,19 @@ class RequirementsFile:
         part = parts(line.raw)
         options = part.options
         if new.specifier != old.specifier and line.reading.hashes:
-            options = " ".join(option for option in options.split() if not option.startswith("--hash"))
+            options = without_hashes(options)
         start = len(line.raw) - len(line.raw.lstrip(" \t\r\n\\"))
         if options == part.options and line.raw.startswith(part.requirement, start):
             raw = line.raw[:start] + str(new) + line.raw[start + len(part.requirement) :]
         else:
-            raw = part.lead + str(new) + (" " + options if options else "") + part.comment + part.end
-        return self._with(index, raw)
+            comment = part.comment.rstrip("\\")  # of a line of its own it may end so, here it would go on
+            raw = part.lead + str(new) + (" " + options if options else "") + comment + part.end
+        return self._checked(self._with(index, raw), old_name, str(new))
 
     def remove(self, name: str) -> RequirementsFile:
         """Drop the project's line, its continuations included; raises as `update` does."""
-        return self._with(self._only(normalised(name)), "")
+        name = normalised(name)
+        return self._checked(self._with(self._only(name), ""), name, None)
 
     def _only(self, name: str) -> int:
         found = [index for index, line in enumerate(self.lines) if line.reading.name == name]
@@ -133,6 +151,20 @@ class RequirementsFile:
         lines = (*self.lines[:index], changed, *self.lines[index + 1 :])
         return RequirementsFile.parse(self.bom + "".join(line.raw for line in lines))
 
+    def _checked(self, edited: RequirementsFile, name: str, wanted: str | None) -> RequirementsFile:
+        """Return the edited file, or raise unless it asks `wanted` of the project and every other line says the same.
+
+        How lines are joined depends on their neighbours, and in a person's file anything may stand beside anything.
+        """
+        before, after = _sayings(self, name), _sayings(edited, name)
+        for (number, was), (_, now) in zip_longest(before, after, fillvalue=(1, Reading())):
+            if was != now:
+                raise _not_by_itself(name, number)
+        found = [line.reading.written for line in edited.lines if line.reading.name == name]
+        if found != ([] if wanted is None else [wanted]):
+            raise _not_by_itself(name, next((line.number for line in self.lines if line.reading.name == name), 1))
+        return edited
+
 
 def apply_change_set(text: str, changes: Iterable[Change]) -> str:
     """Return the text with every change applied in order.
@@ -149,6 +181,21 @@ def apply_change_set(text: str, changes: Iterable[Change]) -> str:
         else:
             file = file.remove(requirement.name)
     return file.render()
+
+
+def _sayings(file: RequirementsFile, name: str) -> list[tuple[int, Reading]]:
+    """Return number and reading of the lines that say something, those of one project left out."""
+    return [
+        (line.number, line.reading)
+        for line in file.lines
+        if line.reading.name != name and (line.reading.requirement is not None or line.reading.kind is not None)
+    ]
+
+
+def _not_by_itself(name: str, number: int) -> InvalidRequirementsFile:
+    reason = f"it would say something else once the line of {name} is changed."
+    line = {"number": number, "text": "", "rule": "invalid-line", "reason": reason, "next_action": _BY_HAND}
+    return InvalidRequirementsFile(f"Line {number}: {reason}", next_action=_BY_HAND, lines=[line], violations=[])
 
 
 def _line_end(raw: str) -> str:

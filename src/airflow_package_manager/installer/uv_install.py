@@ -67,6 +67,8 @@ def uv_install(lock: Lock, *, target: Path, cache: Path, work: Path, settings: S
     (work / "tmp").mkdir()
     arguments = ["pip", "install", "--no-deps", "--require-hashes", "--only-binary", ":all:", "--link-mode", "hardlink"]
     arguments += ["--python", sys.executable, "--target", str(target), "--requirements", str(pins)]
+    if settings.compile_bytecode == "yes":
+        arguments.append("--compile-bytecode")
 
     def run(*more: str) -> Outcome:
         return uv_command.run(

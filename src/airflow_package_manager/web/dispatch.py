@@ -105,7 +105,7 @@ class Dispatcher:
             return _file_response(head, admitted.file)
         call = Call(admitted.path_values, _query(endpoint, head.query), _body(endpoint, raw))
         found = endpoint.handler(self._api(), admitted.principal, call)
-        content = problems.without_markup(found.model_dump_json().encode())
+        content = problems.without_markup(found.to_json().encode())
         return Response(endpoint.status, content, "application/json", pages.HEADERS)
 
     def refuse(self, head: Head, principal: Principal | None, error: Exception) -> Response:

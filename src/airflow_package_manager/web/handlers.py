@@ -12,7 +12,7 @@ from airflow_package_manager.domain.plan import Action, Change, ChangeSet
 from airflow_package_manager.domain.planning import text_difference
 from airflow_package_manager.manager import PackageManager
 from airflow_package_manager.refusals import Malformed
-from airflow_package_manager.web import operation_schemas, requests, schemas, wire
+from airflow_package_manager.web import operation_schemas, package_wire, requests, schemas, wire
 
 
 @dataclass(frozen=True)
@@ -77,18 +77,18 @@ def session(api: Api, principal: Principal, call: Call) -> schemas.Session:
 def packages(api: Api, principal: Principal, call: Call) -> schemas.Packages:
     """The inventory, filtered."""
     query = _as(requests.PackagesQuery, call.query)
-    return wire.packages(api.manager.inventory(principal), scope=query.scope, query=query.q)
+    return package_wire.packages(api.manager.inventory(principal), scope=query.scope, query=query.q)
 
 
 def package(api: Api, principal: Principal, call: Call) -> schemas.PackageDetail:
     """One project."""
-    return wire.package_detail(api.manager.package(principal, call.path["name"]))
+    return package_wire.package_detail(api.manager.package(principal, call.path["name"]))
 
 
 def requirements(api: Api, principal: Principal, call: Call) -> schemas.Requirements:
     """The file."""
     del call
-    return wire.requirements(api.manager.requirements(principal))
+    return package_wire.requirements(api.manager.requirements(principal))
 
 
 def plan(api: Api, principal: Principal, call: Call) -> operation_schemas.OperationCreated:

@@ -5,16 +5,27 @@ Answers are built by `wire` from domain values.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticSerializationError
+
+from airflow_package_manager.domain.undecodable import readable
 
 
 class Answer(BaseModel):
     """The root of what goes out."""
 
     model_config = ConfigDict(extra="forbid")
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return what goes out; bytes of a file that are no UTF-8 are shown as the replacement character."""
+        try:
+            return self.model_dump_json(indent=indent)
+        except PydanticSerializationError:  # a text holds half of a surrogate pair: rare, so nobody else pays for it
+            return readable(json.dumps(self.model_dump(mode="json"), ensure_ascii=False, indent=indent))
 
 
 class Who(Answer):

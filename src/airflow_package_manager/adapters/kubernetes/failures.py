@@ -96,28 +96,24 @@ def failure(status: int, body: bytes, request: Request) -> Exception:  # noqa: P
     refused = _admission(message)
     if refused is not None:
         return refused
-    if status == _FORBIDDEN and _ANONYMOUS not in message:
-        return _forbidden(message, request)
-    if status in {_UNAUTHENTICATED, _FORBIDDEN}:
+    if status == _UNAUTHENTICATED or _ANONYMOUS in message:
         return ClusterUnavailable(
             f"The API server does not accept our credentials ({status}) for: {request}.",
             next_action="Renew the token of the account or of the kubeconfig; in a pod it is renewed by itself.",
             reason="unauthenticated",
         )
-    if status == _NOT_FOUND and answer:
+    if not answer:  # somebody between us and the API server said it: nothing follows for the object
+        return _unavailable(status, message, request)
+    if status == _FORBIDDEN:
+        return _forbidden(message, request)
+    if status == _NOT_FOUND:
         details = _details(answer)
-        return Absent(
-            message or str(request), plural=str(details.get("kind", "")), name=str(details.get("name", request.name))
-        )
+        return Absent(message, plural=str(details.get("kind", "")), name=str(details.get("name", request.name)))
     if status == _CONFLICT:
-        if reason == "AlreadyExists":
-            return AlreadyThere(message)
-        return Conflict(message, owners(answer))
+        return AlreadyThere(message) if reason == "AlreadyExists" else Conflict(message, owners(answer))
     if status == _GONE:
         return Gone(message)
-    if status == _INVALID:
-        return Invalid(message)
-    if status == _BAD_REQUEST and reason in {"BadRequest", "Invalid"}:
+    if status in {_INVALID, _BAD_REQUEST}:
         return Invalid(message)
     return _unavailable(status, message, request)
 

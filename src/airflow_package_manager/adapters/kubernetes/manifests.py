@@ -22,13 +22,13 @@ FURTHER = ("network-policy.yaml", "values-official.yaml")
 NAME = "airflow-package-manager"
 _PLACEHOLDER = re.compile(r"<([a-z-]+)>")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
-_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,499}", re.ASCII)
+_IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,399}:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
 def _workloads() -> Mapping[Kind, Sequence[str]]:
     return {
-        DEPLOYMENT: ("airflow-scheduler", "airflow-dag-processor", "airflow-api-server"),
-        STATEFUL_SET: ("airflow-worker", "airflow-triggerer"),
+        DEPLOYMENT: ("airflow-scheduler", "airflow-worker", "airflow-dag-processor", "airflow-api-server"),
+        STATEFUL_SET: ("airflow-triggerer",),
     }
 
 
@@ -57,7 +57,7 @@ class Installation:
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is not a name of Kubernetes")
         if not _IMAGE.fullmatch(self.image):
-            raise ValueError(f"{self.image!r} is not an image")
+            raise ValueError(f"{self.image!r} is not an image with its tag")
 
     @property
     def config_maps(self) -> tuple[str, str]:
@@ -67,7 +67,7 @@ class Installation:
 
 def manifest(name: str, installation: Installation) -> str:
     """Return one file of `FILES` or `FURTHER`, filled in."""
-    text = files(__package__).joinpath("templates", name).read_text(encoding="utf-8")
+    text = (files(__package__) / "templates" / name).read_text(encoding="utf-8")
     values = _values(installation)
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
@@ -79,6 +79,7 @@ def manifests(installation: Installation) -> str:
 
 def _values(installation: Installation) -> dict[str, str]:
     namespace = installation.account_namespace or installation.namespace
+    repository, _, tag = installation.image.rpartition(":")
     return {
         "namespace": installation.namespace,
         "account": installation.account,
@@ -93,6 +94,8 @@ def _values(installation: Installation) -> dict[str, str]:
         "template-kind": installation.template[0].name,
         "template-name": installation.template[1],
         "image": installation.image,
+        "image-repository": repository,
+        "image-tag": tag,
     }
 
 

@@ -23,6 +23,7 @@ LABELS: Mapping[str, str] = {
 }
 LOCKS_PATH = "/etc/package-manager/locks"
 SITE_FOLDER = "/opt/package-manager"
+SITE_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_SITE"
 RECORD = "/dev/termination-log"
 _OPTION_LOCKS, _OPTION_ACTIVE = "--locks", "--active"
 _KEPT_SPEC = (
@@ -49,6 +50,8 @@ class Options:
     """Seconds that the check itself may take."""
     install_timeout: float = 600.0
     """Seconds that the installation before it may take."""
+    margin: float = 60.0
+    """Seconds for all else: a node, the image, the start of both containers."""
     installer: str = "package-manager"
     """Name of the init container that installs."""
     config_map: str = "airflow-config-pypi-locks"
@@ -61,7 +64,7 @@ class Options:
     @property
     def deadline(self) -> int:
         """Return the seconds after which the cluster ends it."""
-        return int(self.timeout + self.install_timeout + 60)
+        return int(self.timeout + self.install_timeout + self.margin)
 
 
 def name(revision: int) -> str:
@@ -119,10 +122,9 @@ def make(workload: Workload, revision: int, directs: Sequence[str], options: Opt
     }
 
 
-def pod_selector(job: Object) -> str:
-    """Return the labels by which the Job's controller knows its pods."""
-    found = ((job["spec"].get("selector") or {}).get("matchLabels") or {}).items()
-    return ",".join(f"{key}={value}" for key, value in sorted(found)) or f"job-name={job['metadata']['name']}"
+def pod_selector(revision: int) -> str:
+    """Return the label that the Job's controller gives its pods, on every version of Kubernetes."""
+    return f"job-name={name(revision)}"
 
 
 def _check(main: Object, installer: Object, revision: int, directs: Sequence[str], options: Options) -> Object:
@@ -137,7 +139,8 @@ def _check(main: Object, installer: Object, revision: int, directs: Sequence[str
     mounts += [{**mount, "readOnly": True} for mount in _mounts(installer) if mount["mountPath"] not in taken]
     if not any(mount["mountPath"].rstrip("/") == "/tmp" for mount in mounts):  # noqa: S108  a pod's own volume
         mounts.append({"name": f"{NAME}-tmp", "mountPath": "/tmp"})  # noqa: S108
-    site = _option(installer, _OPTION_ACTIVE) or f"{SITE_FOLDER}/active"
+    given = (row.get("value") for row in main.get("env") or () if row.get("name") == SITE_VARIABLE)
+    site = next(given, None) or _option(installer, _OPTION_ACTIVE) or f"{SITE_FOLDER}/active"
     command = [
         *("python", "-m", "airflow_package_manager.installer.preflight_check"),
         *("--site", site, "--locks", _option(installer, _OPTION_LOCKS) or LOCKS_PATH),
@@ -226,9 +229,9 @@ def _mounts(container: Object) -> list[Object]:
 def _option(container: Object, option: str) -> str | None:
     """Return the value of an option in a container's command line, None where it is not given."""
     words = [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
-    for word, following in zip(words, [*words[1:], ""], strict=True):
-        if word == option and following:
-            return following
+    for index, word in enumerate(words):
+        if word == option and index + 1 < len(words):
+            return words[index + 1]
         if word.startswith(f"{option}="):
             return word.partition("=")[2]
     return None

@@ -12,6 +12,8 @@ from airflow_package_manager.domain.rollout import PreflightStatus, Status
 from airflow_package_manager.installer import preflight_record
 from airflow_package_manager.installer.preflight_record import PreflightRecord
 
+_STOPPED = frozenset({None, preflight_record.CHECK_LOST, "stopped"})
+"""Codes that the check and the installer may end with when they are told to stop."""
 NOT_FOUND = PreflightStatus(Status.NOT_FOUND, "there is no such check")
 
 
@@ -30,10 +32,17 @@ def verdict(
         (pod for pod in found if pod_json.owner_uid(pod) == uid),
         key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")),
     )
+    ended = _ended(job, own)
     for pod in reversed(own):
         for answer in _of_pod(pod, installer, now, limits):
-            return answer
-    return _of_job(job, own, now, limits, refusal)
+            late = ended is not None and ended.code == preflight_record.CHECK_TIMEOUT
+            # What was told to stop because its time was over says that it was stopped.
+            return ended if ended is not None and late and _was_stopped(answer) else answer
+    return ended or _on_its_way(job, own, now, limits, refusal)
+
+
+def _was_stopped(answer: PreflightStatus) -> bool:
+    return answer.status is not Status.CURRENT and answer.code in _STOPPED
 
 
 def _of_pod(pod: Object, installer: str, now: float, limits: Limits) -> Iterator[PreflightStatus]:
@@ -55,12 +64,6 @@ def _of_pod(pod: Object, installer: str, now: float, limits: Limits) -> Iterator
     obstacle = next(pods.cannot_start(pod), None) or next(pods.not_scheduled(pod, now, limits), None)
     if obstacle is not None:
         yield PreflightStatus(obstacle.status, obstacle.message, code=obstacle.reason, infrastructure=True)
-    if pod_json.is_over(pod) or pod_json.is_leaving(pod):
-        said = pod.get("status") or {}
-        why = said.get("message") or said.get("reason") or "its pod was deleted"
-        yield PreflightStatus(
-            Status.FAILED, f"the check was lost: {why}", code=preflight_record.CHECK_LOST, infrastructure=True
-        )
 
 
 def _checked(end: Object) -> PreflightStatus:
@@ -81,16 +84,21 @@ def _checked(end: Object) -> PreflightStatus:
     )
 
 
-def _of_job(
-    job: Object, own: Sequence[Object], now: float, limits: Limits, refusal: tuple[str, float] | None
-) -> PreflightStatus:
-    """Return what the Job itself says, when none of its pods says anything for good."""
+def _ended(job: Object, own: Sequence[Object]) -> PreflightStatus | None:
+    """Return what the Job itself says when the cluster gave it up: over its deadline, or its pod evicted or deleted."""
     for row in (job.get("status") or {}).get("conditions") or ():
-        if row.get("type") == "Failed" and row.get("status") == "True":
+        if row.get("type") in {"Failed", "FailureTarget"} and row.get("status") == "True":
             late = row.get("reason") == "DeadlineExceeded"
             code = preflight_record.CHECK_TIMEOUT if late else preflight_record.CHECK_LOST
-            message = f"the check was ended by the cluster: {row.get('message') or row.get('reason')}"
+            said = next((pod["status"] for pod in reversed(own) if (pod.get("status") or {}).get("reason")), row)
+            message = f"the check was ended by the cluster: {said.get('message') or said.get('reason')}"
             return PreflightStatus(Status.FAILED, message, code=code, infrastructure=not late)
+    return None
+
+
+def _on_its_way(
+    job: Object, own: Sequence[Object], now: float, limits: Limits, refusal: tuple[str, float] | None
+) -> PreflightStatus:
     if "deletionTimestamp" in job["metadata"]:
         return PreflightStatus(Status.IN_PROGRESS, "an earlier check is being removed")
     if not own and refusal is not None:
@@ -100,5 +108,7 @@ def _of_job(
         return PreflightStatus(status, f"no pod may be created: {message}", code="FailedCreate", infrastructure=True)
     if not own:
         return PreflightStatus(Status.IN_PROGRESS, "the check waits for its pod")
+    if pod_json.is_over(own[-1]) or pod_json.is_leaving(own[-1]):
+        return PreflightStatus(Status.IN_PROGRESS, "its pod ended; the cluster's word for why is waited for")
     running = pod_json.state(pod_json.container(own[-1], CHECK, "containerStatuses"), "running")
     return PreflightStatus(Status.IN_PROGRESS, "importing" if running else "installing")

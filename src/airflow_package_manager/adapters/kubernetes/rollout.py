@@ -42,18 +42,21 @@ class KubernetesRollout:
         snapshot: Callable[[], StoreSnapshot],
         clock: Callable[[], float],
         named: Sequence[str] = (),
+        config_maps: Sequence[str] = (),
         limits: Limits = _NO_LIMITS,
         preflight: Options = _USUAL_OPTIONS,
         rhythm: Rhythm = _USUAL_RHYTHM,
     ) -> None:
         """Take where the components are, what the settings name (none: all that are there), and times in seconds.
 
-        `snapshot` reads the store: a stamp means the lock of its revision there.
+        `snapshot` reads the store: a stamp means the lock of its revision there. `config_maps` are the names of those
+        that hold it: whether they may be written is asked before a restart too.
         """
         self._api = api
         self._namespace = namespace
         self._snapshot = snapshot
         self._clock = clock
+        self._config_maps = tuple(config_maps)
         self._limits = limits
         self._preflight = preflight
         self._order = tuple(named) or tuple(references)
@@ -83,7 +86,7 @@ class KubernetesRollout:
             stamping.require_supported(workload)
             revision = min((workload.stamp().revision or 0) + 1, _LARGEST_STAMP)
             self._patch(component, workload, revision, dry_run=True)
-            for need in permissions.needs((), {workload.kind: (workload.name,)}):
+            for need in permissions.needs(self._config_maps, {workload.kind: (workload.name,)}):
                 if not self._api.allowed(need.kind, self._namespace, need.verb, need.name):
                     raise _forbidden(Request(need.verb, need.kind, self._namespace, need.name), need.why)
 
@@ -153,11 +156,12 @@ class KubernetesRollout:
     def observe_preflight(self, revision: int) -> PreflightStatus:
         """Return how the Job's check stands."""
         with _translated():
+            # Pods first: a Job that is over its deadline says so before its pod is told to stop.
+            found = self._sightings.pods_of(preflight_job.pod_selector(revision))
             try:
                 job = self._api.get(JOB, self._namespace, preflight_job.name(revision))
             except Absent:
                 return preflight_verdict.NOT_FOUND
-            found = self._sightings.pods_of(preflight_job.pod_selector(job))
             refusal = None if found else self._sightings.refusal(str(job["metadata"]["uid"]))
             return preflight_verdict.verdict(
                 job,

@@ -1,0 +1,72 @@
+"""The main job on a real API server: plan, apply, every component's pods replaced, or all as it was before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_package_manager.domain import report
+from airflow_package_manager.domain.operation import State
+from airflow_package_manager.domain.plan import Action, Change, ChangeSet
+from airflow_package_manager.domain.report import InstallReport
+from testenv.cluster import Cluster
+from testenv.package_index import PackageIndexServer
+from tests.cluster.house import KINDS, TEXT_MAP, House, house
+
+ADD = ChangeSet(changes=(Change(Action.ADD, "good-package"),))
+
+
+@pytest.fixture
+def airflow_house(
+    cluster: Cluster, namespace: str, tmp_path: Path, package_index: PackageIndexServer
+) -> Iterator[House]:
+    with house(cluster, namespace, tmp_path, package_index.url) as built:
+        yield built
+
+
+def test_a_package_is_added_and_every_component_restarts(airflow_house: House) -> None:
+    operation, token = airflow_house.planned(ADD)
+    assert operation.plan is not None
+    assert operation.plan.components == ("scheduler", "worker", "triggerer", "dag-processor")
+    for name in KINDS:
+        airflow_house.script(name, 1, operation.plan.lock)
+    before = airflow_house.settled()
+
+    ended = airflow_house.applied(operation, token)
+
+    assert ended.state is State.SUCCEEDED, ended.problem
+    assert airflow_house.config_map()["data"] == {"requirements.txt": "good-package\n"}
+    locks = airflow_house.config_map(f"{TEXT_MAP}-locks")["data"]
+    assert set(locks) == {"current", "lock.1"}
+    assert locks["current"] == "1"
+    assert "good-package==2.0" in locks["lock.1"]
+    assert airflow_house.stamps() == dict.fromkeys(operation.plan.components, 1) | {"api-server": None}
+    for name in operation.plan.components:
+        assert not set(before[name].values()) & set(airflow_house.pods(name).values())
+    assert airflow_house.pods("api-server") == before["api-server"]
+    jobs = f"/apis/batch/v1/namespaces/{airflow_house.namespace}/jobs"
+    airflow_house.cluster.admin.until(jobs, lambda found: not found["items"])
+
+
+def test_an_installation_that_fails_in_pods_is_rolled_back(airflow_house: House) -> None:
+    operation, token = airflow_house.planned(ADD)
+    assert operation.plan is not None
+    for name in KINDS:
+        airflow_house.script(name, 1, operation.plan.lock)
+    refused = InstallReport(report.FAILED, 1, code="no-wheel", cause="The index has no such wheel any more.")
+    airflow_house.script("worker", 1, operation.plan.lock, "fail-install", report=report.dump(refused), exit="1")
+    before = airflow_house.settled()
+
+    ended = airflow_house.applied(operation, token)
+
+    assert ended.state is State.ROLLED_BACK, ended.problem
+    assert ended.problem is not None
+    assert "no such wheel" in str(ended.problem["detail"])
+    assert airflow_house.config_map()["data"] == {"requirements.txt": ""}
+    assert airflow_house.config_map(f"{TEXT_MAP}-locks").get("data", {}) == {}
+    assert airflow_house.stamps() == dict.fromkeys(KINDS)
+    for name in ("triggerer", "dag-processor", "api-server"):
+        assert airflow_house.pods(name) == before[name]
+    assert airflow_house.pods("worker")["worker-0"] == before["worker"]["worker-0"]

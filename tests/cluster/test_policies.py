@@ -1,0 +1,503 @@
+"""The admission policies that we ship, on a real API server: what we do is allowed, each abuse of a list is denied.
+
+The account may do everything by RBAC, so that whatever is denied here is denied by a policy.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+import yaml
+
+from airflow_package_manager.adapters.kubernetes import preflight_job
+from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET
+from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
+from airflow_package_manager.adapters.kubernetes.preflight_job import Options
+from airflow_package_manager.adapters.kubernetes.stamping import Workload
+from testenv.cluster import Client, Cluster, Refused
+from tests.cluster.chart_like import IMAGE, STAMP, Object, workload
+
+ACCOUNT = "airflow-api-server"
+POLICIES = ("policy-restart-only.yaml", "policy-preflight.yaml", "policy-own-objects.yaml")
+Change = Callable[[Object], object]
+
+
+@dataclass(frozen=True)
+class House:
+    """A namespace with workloads, the policies, and our account."""
+
+    namespace: str
+    admin: Client
+    ours: Client
+
+    def path(self, plural: str, name: str = "", group: str = "apis/apps/v1") -> str:
+        return f"/{group}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def patch(self, name: str, body: object, plural: str = "deployments") -> object:
+        return self.ours.request("PATCH", self.path(plural, name), body, dryRun="All")
+
+    def job(self, change: Change = lambda _: None) -> Object:
+        found = self.admin.get(self.path("deployments", "airflow-scheduler"))
+        made = preflight_job.make(Workload(DEPLOYMENT, found), 7, ["pandas"], Options())
+        made["metadata"]["namespace"] = self.namespace
+        change(made)
+        return made
+
+    def try_job(self, job: Object) -> object:
+        return self.ours.request("POST", self.path("jobs", group="apis/batch/v1"), job, dryRun="All")
+
+
+def denied(refused: Refused, says: str) -> None:
+    """Check that a policy of ours answered, and with these words."""
+    assert refused.status in {403, 422}, refused.body
+    assert "ValidatingAdmissionPolicy 'airflow-package-manager-" in refused.body
+    assert says in refused.body
+
+
+@pytest.fixture(scope="module")
+def house(cluster: Cluster) -> Iterator[House]:
+    with cluster.namespace() as namespace:
+        everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+        ours = Client.of(cluster.account(namespace, ACCOUNT, everything))
+        admin = cluster.admin
+        claim = {
+            "metadata": {"name": "data"},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        }
+        admin.create(workload("Deployment", namespace, "scheduler"))
+        admin.create(workload("Deployment", namespace, "api-server"))
+        admin.create(workload("StatefulSet", namespace, "worker", serviceName="worker", volumeClaimTemplates=[claim]))
+        installation = Installation(
+            namespace=namespace,
+            account=ACCOUNT,
+            workloads={DEPLOYMENT: ("airflow-scheduler",), STATEFUL_SET: ("airflow-worker",)},
+        )
+        made = [one for name in POLICIES for one in yaml.safe_load_all(manifest(name, installation))]
+        try:
+            for one in made:
+                admin.create(one)
+            found = House(namespace, admin, ours)
+            _wait_until_effective(found)
+            yield found
+        finally:
+            for one in made:
+                plural = one["kind"].lower().replace("policy", "policies", 1) if one["kind"].endswith("Policy") else ""
+                plural = plural or "validatingadmissionpolicybindings"
+                admin.delete(f"/apis/admissionregistration.k8s.io/v1/{plural}/{one['metadata']['name']}")
+
+
+def _wait_until_effective(house: House) -> None:
+    bad_job = house.job(lambda job: job["spec"].update(backoffLimit=1))
+    bad_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": house.namespace}}
+    tries: list[Callable[[], object]] = [
+        lambda: house.patch("airflow-scheduler", {"spec": {"replicas": 3}}),
+        lambda: house.try_job(bad_job),
+        lambda: house.ours.request("POST", house.path("configmaps", group="api/v1"), bad_map, dryRun="All"),
+    ]
+    deadline = time.monotonic() + 60
+    while tries:
+        try:
+            tries[0]()
+        except Refused as refused:
+            if "ValidatingAdmissionPolicy" in refused.body:
+                tries.pop(0)
+                continue
+        assert time.monotonic() < deadline, "a policy does not take effect"
+        time.sleep(0.2)
+
+
+def stamp(value: object) -> Object:
+    return {"spec": {"template": {"metadata": {"annotations": {STAMP: value}}}}}
+
+
+# --- restart only ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("plural", "name"), [("deployments", "airflow-scheduler"), ("statefulsets", "airflow-worker")])
+def test_stamping_is_allowed(house: House, plural: str, name: str) -> None:
+    path = house.path(plural, name)
+    for value in ("5", "5", "6", None, "1", None):
+        house.ours.request("PATCH", path, stamp(value), fieldManager="airflow-package-manager")
+        found = house.admin.get(path)["spec"]["template"]["metadata"]["annotations"].get(STAMP)
+        assert found == value
+    found = house.admin.get(path)
+    pointer = "/spec/template/metadata/annotations/airflow-package-manager~1revision"
+    guarded = [
+        {"op": "test", "path": "/metadata/uid", "value": found["metadata"]["uid"]},
+        {"op": "test", "path": "/metadata/generation", "value": found["metadata"]["generation"]},
+        {"op": "add", "path": pointer, "value": "9"},
+    ]
+    house.ours.request("PATCH", path, guarded, dryRun="All")
+    house.ours.request("PATCH", path, guarded)
+    house.ours.request("PATCH", path, [{"op": "remove", "path": pointer}])
+
+
+ABUSES_OF_A_RESTART: dict[str, tuple[object, str]] = {
+    "a stamp that is no number": (stamp("latest"), "must be a revision"),
+    "an empty stamp": (stamp(""), "must be a revision"),
+    "a stamp of zero": (stamp("0"), "must be a revision"),
+    "a stamp in two lines": (stamp("1\n2"), "must be a revision"),
+    "another annotation": (
+        {"spec": {"template": {"metadata": {"annotations": {"sidecar.istio.io/inject": "true"}}}}},
+        "only the template annotation",
+    ),
+    "an annotation less": (
+        {"spec": {"template": {"metadata": {"annotations": {"checksum/config": None}}}}},
+        "only the template annotation",
+    ),
+    "an annotation changed": (
+        {"spec": {"template": {"metadata": {"annotations": {"checksum/config": "x"}}}}},
+        "only the template annotation",
+    ),
+    "kubectl rollout restart": (
+        {"spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "now"}}}}},
+        "only the template annotation",
+    ),
+    "an image": (
+        [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "evil"}],
+        "pod template may not be changed",
+    ),
+    "an image of an init container": (
+        [{"op": "replace", "path": "/spec/template/spec/initContainers/1/image", "value": "evil"}],
+        "pod template may not be changed",
+    ),
+    "a command": (
+        [{"op": "add", "path": "/spec/template/spec/containers/0/command", "value": ["sh"]}],
+        "pod template may not be changed",
+    ),
+    "an environment variable": (
+        [{"op": "replace", "path": "/spec/template/spec/containers/0/env/0/value", "value": "2"}],
+        "pod template may not be changed",
+    ),
+    "a container more": (
+        [{"op": "add", "path": "/spec/template/spec/containers/-", "value": {"name": "x", "image": "y"}}],
+        "pod template may not be changed",
+    ),
+    "an account": (
+        {"spec": {"template": {"spec": {"serviceAccountName": "admin"}}}},
+        "pod template may not be changed",
+    ),
+    "the host's network": ({"spec": {"template": {"spec": {"hostNetwork": True}}}}, "pod template may not be changed"),
+    "a volume": (
+        [{"op": "add", "path": "/spec/template/spec/volumes/-", "value": {"name": "x", "hostPath": {"path": "/"}}}],
+        "pod template may not be changed",
+    ),
+    "a label of the pods": (
+        {"spec": {"template": {"metadata": {"labels": {"more": "x"}}}}},
+        "pod template may not be changed",
+    ),
+    "replicas": ({"spec": {"replicas": 2}}, "spec may not be changed"),
+    "revisionHistoryLimit": ({"spec": {"revisionHistoryLimit": 0}}, "spec may not be changed"),
+    "minReadySeconds": ({"spec": {"minReadySeconds": 5}}, "spec may not be changed"),
+    "a label of the workload": ({"metadata": {"labels": {"more": "x"}}}, "metadata may not be changed"),
+    "an annotation of the workload": ({"metadata": {"annotations": {"more": "x"}}}, "metadata may not be changed"),
+    "a finalizer": ({"metadata": {"finalizers": ["example.com/x"]}}, "metadata may not be changed"),
+    "a stamp and an image in one": (
+        [
+            {
+                "op": "add",
+                "path": "/spec/template/metadata/annotations/airflow-package-manager~1revision",
+                "value": "5",
+            },
+            {"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "evil"},
+        ],
+        "pod template may not be changed",
+    ),
+}
+
+
+@pytest.mark.parametrize(("plural", "name"), [("deployments", "airflow-scheduler"), ("statefulsets", "airflow-worker")])
+@pytest.mark.parametrize("abuse", ABUSES_OF_A_RESTART)
+def test_everything_else_is_denied(house: House, plural: str, name: str, abuse: str) -> None:
+    body, says = ABUSES_OF_A_RESTART[abuse]
+    with pytest.raises(Refused) as refused:
+        house.patch(name, body, plural)
+    denied(refused.value, says)
+
+
+@pytest.mark.parametrize(
+    ("plural", "name", "spec"),
+    [
+        ("deployments", "airflow-scheduler", {"paused": True}),
+        ("deployments", "airflow-scheduler", {"progressDeadlineSeconds": 5}),
+        ("deployments", "airflow-scheduler", {"strategy": {"type": "Recreate", "rollingUpdate": None}}),
+        ("statefulsets", "airflow-worker", {"updateStrategy": {"type": "OnDelete", "rollingUpdate": None}}),
+        ("statefulsets", "airflow-worker", {"persistentVolumeClaimRetentionPolicy": {"whenScaled": "Delete"}}),
+        ("statefulsets", "airflow-worker", {"ordinals": {"start": 5}}),
+    ],
+)
+def test_fields_of_one_kind_are_denied_too(house: House, plural: str, name: str, spec: Object) -> None:
+    with pytest.raises(Refused) as refused:
+        house.patch(name, {"spec": spec}, plural)
+    denied(refused.value, "spec may not be changed")
+
+
+def test_workloads_may_not_be_made_or_deleted(house: House) -> None:
+    fresh = workload("Deployment", house.namespace, "mine")
+    with pytest.raises(Refused) as refused:
+        house.ours.request("POST", house.path("deployments"), fresh, dryRun="All")
+    denied(refused.value, "not created or deleted")
+    with pytest.raises(Refused) as refused:
+        house.ours.request("DELETE", house.path("deployments", "airflow-scheduler"), dryRun="All")
+    denied(refused.value, "not created or deleted")
+
+
+def test_other_accounts_are_left_alone(house: House) -> None:
+    path = house.path("deployments", "airflow-scheduler")
+    house.admin.request("PATCH", path, {"spec": {"minReadySeconds": 3}}, dryRun="All")
+    house.admin.request("POST", house.path("deployments"), workload("Deployment", house.namespace, "x"), dryRun="All")
+
+
+def test_the_policy_knows_every_field_of_a_workload(house: House) -> None:
+    text = manifest("policy-restart-only.yaml", Installation())
+    document = house.admin.get("/openapi/v3/apis/apps/v1")
+    schemas = document["components"]["schemas"]
+    for kind in ("Deployment", "StatefulSet"):
+        for field in schemas[f"io.k8s.api.apps.v1.{kind}Spec"]["properties"]:
+            assert field == "template" or f"object.spec.?{field} == oldObject.spec.?{field}" in text, field
+    server_owned = {
+        "creationTimestamp",
+        "deletionGracePeriodSeconds",
+        "deletionTimestamp",
+        "generation",
+        "managedFields",
+    }
+    server_owned |= {"resourceVersion", "selfLink", "uid", "annotations"}
+    for field in schemas["io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta"]["properties"]:
+        assert field in server_owned or f"object.spec.template.metadata.?{field} ==" in text, field
+
+
+# --- preflight ---------------------------------------------------------------------------------------------------
+
+
+def test_the_check_that_we_make_is_allowed(house: House) -> None:
+    house.try_job(house.job())
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        Options(labels={"network": "airflow"}),
+        Options(timeout=3600, install_timeout=7200),
+        Options(component="dag-processor"),
+    ],
+)
+def test_its_settings_are_allowed(house: House, options: Options) -> None:
+    found = house.admin.get(house.path("deployments", "airflow-scheduler"))
+    job = preflight_job.make(Workload(DEPLOYMENT, found), 999_999_999, ["a"] * 100, options)
+    job["metadata"]["namespace"] = house.namespace
+    house.try_job(job)
+
+
+def test_the_check_runs_and_is_deleted(house: House) -> None:
+    path = house.path("jobs", group="apis/batch/v1")
+    made = house.ours.request("POST", path, house.job())
+    house.ours.request("DELETE", f"{path}/{made['metadata']['name']}", {"propagationPolicy": "Background"})
+
+
+def _pod(job: Object) -> Object:
+    found: Object = job["spec"]["template"]["spec"]
+    return found
+
+
+def _check(job: Object) -> Object:
+    found: Object = _pod(job)["containers"][0]
+    return found
+
+
+def _init(job: Object) -> Object:
+    found: Object = _pod(job)["initContainers"][0]
+    return found
+
+
+def _meta(job: Object) -> Object:
+    found: Object = job["spec"]["template"]["metadata"]
+    return found
+
+
+def _mount(name: str, path: str, volume: Object | None = None) -> Change:
+    def change(job: Object) -> None:
+        if volume is not None:
+            _pod(job)["volumes"].append({"name": name, **volume})
+        _check(job)["volumeMounts"].append({"name": name, "mountPath": path})
+
+    return change
+
+
+ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
+    "a foreign image": (lambda job: _check(job).update(image="evil"), "one of the template's"),
+    "a sidecar's image with the main environment": (
+        lambda job: _check(job).update(image="registry.example.com/groomer:1"),
+        "one of the template's",
+    ),
+    "an environment variable": (
+        lambda job: _check(job)["env"].append({"name": "PYTHONSTARTUP", "value": "/x"}),
+        "one of the template's",
+    ),
+    "a secret as environment": (
+        lambda job: _check(job).update(envFrom=[{"secretRef": {"name": "other"}}]),
+        "one of the template's",
+    ),
+    "privileges": (lambda job: _check(job).update(securityContext={"privileged": True}), "one of the template's"),
+    "a second container": (
+        lambda job: _pod(job)["containers"].append({"name": "more", "image": IMAGE}),
+        "one of the template's",
+    ),
+    "a shell": (lambda job: _check(job).update(command=["bash", "-c", "id"]), "runs our check and nothing else"),
+    "another module": (
+        lambda job: _check(job)["command"].__setitem__(2, "http.server"),
+        "runs our check and nothing else",
+    ),
+    "a script": (
+        lambda job: _check(job).update(
+            command=["python", "-c", "airflow_package_manager.installer.preflight_check", "x"]
+        ),
+        "runs our check and nothing else",
+    ),
+    "arguments beside": (lambda job: _check(job).update(args=["x"]), "runs our check and nothing else"),
+    "a hook": (
+        lambda job: _check(job).update(lifecycle={"postStart": {"exec": {"command": ["sh"]}}}),
+        "runs our check and nothing else",
+    ),
+    "a probe": (
+        lambda job: _check(job).update(livenessProbe={"exec": {"command": ["sh"]}}),
+        "runs our check and nothing else",
+    ),
+    "another init container": (
+        lambda job: _pod(job)["initContainers"].append({"name": "x", "image": IMAGE, "command": ["sh"]}),
+        "those of the template, unchanged",
+    ),
+    "a changed init container": (lambda job: _init(job).update(command=["sh"]), "those of the template, unchanged"),
+    "a changed init environment": (
+        lambda job: _init(job)["env"].append({"name": "UV_INDEX", "value": "x"}),
+        "those of the template, unchanged",
+    ),
+    "another account": (lambda job: _pod(job).update(serviceAccountName="default"), "under the account"),
+    "another user": (lambda job: _pod(job)["securityContext"].update(runAsUser=0), "under the account"),
+    "another pull secret": (lambda job: _pod(job).update(imagePullSecrets=[{"name": "x"}]), "under the account"),
+    "the host's network": (lambda job: _pod(job).update(hostNetwork=True), "no more access to its node"),
+    "the host's processes": (lambda job: _pod(job).update(hostPID=True), "no more access to its node"),
+    "the host's memory": (lambda job: _pod(job).update(hostIPC=True), "no more access to its node"),
+    "a node": (lambda job: _pod(job).update(nodeName="control-plane"), "no more access to its node"),
+    "other tolerations": (
+        lambda job: _pod(job).update(tolerations=[{"operator": "Exists"}]),
+        "no more access to its node",
+    ),
+    "another node selector": (lambda job: _pod(job).update(nodeSelector={"role": "control"}), "no more access"),
+    "another directory to start in": (lambda job: _check(job).update(workingDir="/x"), "one of the template's"),
+    "another host for a name": (
+        lambda job: _pod(job).update(hostAliases=[{"ip": "10.0.0.1", "hostnames": ["packages.example.com"]}]),
+        "names of the network",
+    ),
+    "another name server": (
+        lambda job: _pod(job).update(dnsPolicy="None", dnsConfig={"nameservers": ["10.0.0.1"]}),
+        "names of the network",
+    ),
+    "a secret volume": (_mount("s", "/s", {"secret": {"secretName": "x"}}), "volumes of the template"),
+    "the host's files": (_mount("h", "/h", {"hostPath": {"path": "/"}}), "volumes of the template"),
+    "another ConfigMap": (_mount("c", "/c", {"configMap": {"name": "x"}}), "volumes of the template"),
+    "a claim of somebody": (
+        _mount("p", "/p", {"persistentVolumeClaim": {"claimName": "x"}}),
+        "volumes of the template",
+    ),
+    "a token": (
+        _mount("t", "/t", {"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}),
+        "volumes of the template",
+    ),
+    "a volume of the template in another place": (
+        _mount("config", "/usr/lib/python3"),
+        "mounts the template's volumes where",
+    ),
+    "a component's labels": (
+        lambda job: _meta(job)["labels"].update(tier="airflow", component="scheduler", release="r"),
+        "labels of its own",
+    ),
+    "one label of a component": (lambda job: _meta(job)["labels"].update(component="x"), "labels of its own"),
+    "a label by which a ReplicaSet adopts": (
+        lambda job: _meta(job)["labels"].update({"pod-template-hash": "x"}),
+        "labels of its own",
+    ),
+    "no labels of ours": (
+        lambda job: _meta(job)["labels"].update({"app.kubernetes.io/component": "x"}),
+        "labels of its own",
+    ),
+    "an annotation that injects": (
+        lambda job: _meta(job)["annotations"].update({"sidecar.istio.io/inject": "true"}),
+        "annotations of the template",
+    ),
+    "a stamp that is no number": (
+        lambda job: _meta(job)["annotations"].update({STAMP: "x"}),
+        "annotations of the template",
+    ),
+    "no stamp": (lambda job: _meta(job)["annotations"].pop(STAMP), "annotations of the template"),
+    "restarts": (lambda job: _pod(job).update(restartPolicy="OnFailure"), "runs once"),
+    "a finalizer": (lambda job: _meta(job).update(finalizers=["example.com/x"]), "runs once"),
+    "retries": (lambda job: job["spec"].update(backoffLimit=1), "runs once"),
+    "many at once": (lambda job: job["spec"].update(parallelism=50, completions=50), "runs once"),
+    "no deadline": (lambda job: job["spec"].pop("activeDeadlineSeconds"), "runs once"),
+    "a deadline of days": (lambda job: job["spec"].update(activeDeadlineSeconds=999_999), "runs once"),
+    "never thrown away": (lambda job: job["spec"].pop("ttlSecondsAfterFinished"), "runs once"),
+}
+
+
+@pytest.mark.parametrize("abuse", ABUSES_OF_A_CHECK)
+def test_any_other_job_is_denied(house: House, abuse: str) -> None:
+    change, says = ABUSES_OF_A_CHECK[abuse]
+    before = house.job()
+    job = copy.deepcopy(before)
+    change(job)
+    assert job != before
+    with pytest.raises(Refused) as refused:
+        house.try_job(job)
+    denied(refused.value, says)
+
+
+# --- own objects -------------------------------------------------------------------------------------------------
+
+
+def _map(house: House, name: str) -> Object:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "namespace": house.namespace}}
+
+
+def test_only_our_config_maps_may_be_made(house: House) -> None:
+    path = house.path("configmaps", group="api/v1")
+    for name in ("airflow-config-pypi", "airflow-config-pypi-locks"):
+        house.ours.request("POST", path, _map(house, name), dryRun="All")
+    with pytest.raises(Refused) as refused:
+        house.ours.request("POST", path, _map(house, "airflow-config"), dryRun="All")
+    denied(refused.value, "only the ConfigMaps of the package manager")
+
+
+def test_only_pods_of_our_stateful_sets_may_be_deleted(house: House) -> None:
+    house.admin.create(workload("StatefulSet", house.namespace, "redis", serviceName="redis", replicas=1))
+    one: Object = {"spec": {"replicas": 1}}
+    house.admin.request("PATCH", house.path("statefulsets", "airflow-worker"), one)
+    house.admin.request("PATCH", house.path("deployments", "airflow-api-server"), one)
+    path = house.path("pods", group="api/v1")
+    task = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "task", "namespace": house.namespace}}
+    house.admin.create({**task, "spec": {"containers": [{"name": "main", "image": IMAGE}]}})
+    house.admin.until(path, lambda found: len(found["items"]) == 4)
+    allowed = set()
+    for pod in house.admin.items(path):
+        name = pod["metadata"]["name"]
+        try:
+            house.ours.request(
+                "DELETE", f"{path}/{name}", {"preconditions": {"uid": pod["metadata"]["uid"]}}, dryRun="All"
+            )
+            allowed.add(name)
+        except Refused as refused:
+            denied(refused, "only pods of the StatefulSets")
+    assert allowed == {"airflow-worker-0"}
+
+
+def test_only_our_jobs_may_be_deleted(house: House) -> None:
+    path = house.path("jobs", group="apis/batch/v1")
+    job = house.job(lambda job: job["metadata"].update(name="airflow-run-migrations", labels={"release": "r"}))
+    house.admin.create(job)
+    with pytest.raises(Refused) as refused:
+        house.ours.request("DELETE", f"{path}/airflow-run-migrations", dryRun="All")
+    denied(refused.value, "only Jobs of the package manager")
