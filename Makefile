@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo test lint format docs bench lock control-plane clean
+.PHONY: help demo demo-kubernetes test test-node lint format docs bench lock control-plane clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,8 +23,14 @@ $(VENV)/.node: package.json package-lock.json | $(READY)
 demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopback
 	$(BIN)/python -m testenv.demo
 
+demo-kubernetes: $(READY) ## Start a real Airflow in real pods on this machine (Linux, root), on loopback
+	$(BIN)/python -m testenv.node
+
+test-node: $(READY) ## The main job on a real Airflow in real pods (Linux, root; skipped elsewhere)
+	$(BIN)/python -m pytest tests/node
+
 test: lint ## Everything: lint, types, import contracts, every test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope
+	$(BIN)/python -m pytest -m 'not node' --numprocesses 2 --dist loadscope
 
 lint: $(READY) $(VENV)/.node ## Format, lint, types, import contracts, the page's types
 	$(BIN)/ruff format --check .

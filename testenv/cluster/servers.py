@@ -26,17 +26,18 @@ _ATTEMPTS = 3
 
 
 @contextmanager
-def control_plane() -> Iterator[Cluster]:
+def control_plane(*, fake_node: bool = True) -> Iterator[Cluster]:
     """Start a control plane of one's own, or use the current cluster when `USE_EXISTING_CLUSTER` is true.
 
-    Builds the programs when they are not there yet. Raises `build.ProgramMissing`, or `server.StartFailed` with the
-    ends of the logs. Whatever happens, also when this process is killed, no server is left.
+    Without `fake_node` there is no node at all, and no KWOK. Builds the programs when they are not there yet. Raises
+    `build.ProgramMissing`, or `server.StartFailed` with the ends of the logs. Whatever happens, also when this process
+    is killed, no server is left.
     """
     if os.environ.get("USE_EXISTING_CLUSTER", "").lower() == "true":
         with _existing() as cluster:
             yield cluster
         return
-    found = programs(*CONTROL_PLANE)
+    found = programs(*(name for name in CONTROL_PLANE if fake_node or name != "kwok"))
     with ExitStack() as last:
         starter = Starter()
         last.callback(starter.close)
@@ -75,8 +76,9 @@ class _Servers:
                 found["kube-controller-manager"], self.kubeconfig, ports, keys
             ),
             "kube-scheduler": flags.scheduler(found["kube-scheduler"], home, self.kubeconfig, ports, keys),
-            "kwok": flags.kwok(found["kwok"], self.kubeconfig, stages.write(home / "stages.yaml")),
         }
+        if "kwok" in found:
+            commands["kwok"] = flags.kwok(found["kwok"], self.kubeconfig, stages.write(home / "stages.yaml"))
         self._servers = {name: Server(starter, command, home / f"{name}.log") for name, command in commands.items()}
 
     def start(self) -> None:
@@ -86,13 +88,17 @@ class _Servers:
             "kube-controller-manager": f"https://127.0.0.1:{self._ports.controller_manager}/healthz",
             "kube-scheduler": f"https://127.0.0.1:{self._ports.scheduler}/healthz",
         }
-        for name in (*others, "kwok"):
+        for name in others:
             self._servers[name].start()
+        kwok = self._servers.get("kwok")
+        if kwok is not None:
+            kwok.start()
         for name, address in others.items():
             self._servers[name].await_answer(lambda address=address: self._answers(address), SECONDS_TO_START)  # type: ignore[misc]
-        admin = Client(self.access)
-        add_fake_node(admin)
-        self._servers["kwok"].await_answer(lambda: node_is_ready(admin), SECONDS_TO_START)
+        if kwok is not None:
+            admin = Client(self.access)
+            add_fake_node(admin)
+            kwok.await_answer(lambda: node_is_ready(admin), SECONDS_TO_START)
 
     def stop(self) -> None:
         """Stop them all. Nothing that they hold is wanted any more, so none is asked to finish its work."""

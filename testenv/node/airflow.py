@@ -1,0 +1,220 @@
+"""A whole Airflow in real pods: PostgreSQL and redis beside them, six pods, users, DAGs, all on loopback."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from testenv import postgres, redis
+from testenv.airflow_home import Airflow, free_port
+from testenv.cluster import Cluster, control_plane
+from testenv.node import airflow_image, machine, manifests
+from testenv.node.enclosure import NodeFailed
+from testenv.node.manifests import COMPONENTS, Component, Object, Places
+from testenv.node.node import Node, real_node
+
+NAMESPACE = "data-orchestration"
+SECONDS_TO_START = 300.0
+SECONDS_TO_MIGRATE = 180.0
+MAXIMUM_RESTARTS = 1
+"""Of one container, while everything starts at once."""
+USERS = ("admin", "viewer")
+_TICK = 0.5
+
+
+@dataclass(frozen=True)
+class AirflowOnTheNode:
+    """A running Airflow in pods."""
+
+    airflow: Airflow
+    """Its HTTP side: address, passwords, requests. Nothing of it is started by this object."""
+    node: Node
+    namespace: str
+    dags: Path
+    """The DAG folder of every component: files written here are parsed."""
+
+    @property
+    def cluster(self) -> Cluster:
+        """Return the control plane."""
+        return self.node.cluster
+
+    def workload(self, component: Component) -> Object:
+        """Return the Deployment or StatefulSet of a component as it is now."""
+        path = f"/apis/apps/v1/namespaces/{self.namespace}/{component.collection}/{component.workload}"
+        found: Object = self.cluster.admin.get(path)
+        return found
+
+    def pods(self, component: str = "") -> list[Object]:
+        """Return the pods of one component, or of all, by name."""
+        selector = "tier=airflow" + (f",component={component}" if component else "")
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        return sorted(self.cluster.admin.items(path, labelSelector=selector), key=lambda pod: pod["metadata"]["name"])
+
+    def await_ready(self, seconds: float = SECONDS_TO_START) -> None:
+        """Wait until each component has all its pods Ready on its newest template; raises `NodeFailed` with why."""
+        deadline = time.monotonic() + seconds
+        while not all(_settled(self.workload(component)) for component in COMPONENTS):
+            if time.monotonic() > deadline or any(_restarts(pod) > MAXIMUM_RESTARTS for pod in self.pods()):
+                raise NodeFailed(f"Airflow does not get ready (waited at most {seconds:.0f} s)\n{self.describe()}")
+            time.sleep(_TICK)
+
+    def describe(self) -> str:
+        """Return what each pod is doing, the end of what it printed, and the ends of the node's logs."""
+        lines = []
+        for pod in self.pods():
+            name, status = pod["metadata"]["name"], pod["status"]
+            states = [
+                f"{row['name']}: {json.dumps(row['state'])[:1500]} restarts {row['restartCount']}"
+                for kind in ("initContainerStatuses", "containerStatuses")
+                for row in status.get(kind, [])
+            ]
+            lines.append(f"== {name} {status.get('phase')} {status.get('reason', '')}\n" + "\n".join(states))
+            component = pod["metadata"]["labels"]["component"]
+            lines.append(self.node.container_logs(self.namespace, name, component)[-2500:])
+        return "\n".join([*lines, self.node.log_end()])
+
+
+@contextmanager
+def airflow_on_the_node(
+    *, dags: Mapping[str, str], settings: Mapping[str, str] | None = None, say: bool = False
+) -> Iterator[AirflowOnTheNode]:
+    """Bring up a control plane, this machine as its node, and a whole Airflow in six pods; all is gone at the end.
+
+    `settings` are environment variables of every component, ours or Airflow's; with `say`, progress is printed. Raises
+    `machine.MachineUnfit` where that cannot be, and `NodeFailed` with states and logs. Call it from the main thread.
+    """
+    progress = _Progress(loud=say)
+    machine.make_ready()
+    environment = airflow_image.environment()
+    progress("the image's environment")
+    with ExitStack() as last:
+        cluster = last.enter_context(control_plane(fake_node=False))
+        progress("the control plane")
+        node = last.enter_context(real_node(cluster))
+        node.load(airflow_image.write(node.home / "airflow.tar"))
+        progress("the node")
+        database = last.enter_context(postgres.server())
+        broker = last.enter_context(redis.server())
+        progress("PostgreSQL and redis")
+        running = _prepared(node, environment, dags)
+        variables = {**_variables(running.airflow, database, broker), **(settings or {})}
+        _migrate(environment, node.home, variables)
+        progress("the database")
+        _apply(running, environment, variables)
+        running.await_ready()
+        running.airflow.wait_until_healthy()
+        progress("six pods")
+        yield running
+
+
+class _Progress:
+    def __init__(self, *, loud: bool) -> None:
+        self._loud = loud
+        self._since = time.monotonic()
+
+    def __call__(self, what: str) -> None:
+        now = time.monotonic()
+        if self._loud:
+            print(f"{now - self._since:6.1f} s  {what}", flush=True)
+        self._since = now
+
+
+def _prepared(node: Node, environment: Path, dags: Mapping[str, str]) -> AirflowOnTheNode:
+    """Make the directories that pods see, and the users."""
+    home = node.home / "airflow"
+    for name in ("dags", "logs", "users"):
+        (home / name).mkdir(parents=True)
+        os.chown(home / name, airflow_image.USER, 0)
+    for name, text in dags.items():
+        (home / "dags" / name).write_text(text, encoding="utf-8")
+    passwords = {name: secrets.token_urlsafe(9) for name in USERS}
+    file = home / "users" / "passwords.json"
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(passwords), encoding="utf-8")
+    os.chown(file, airflow_image.USER, 0)
+    airflow = Airflow(home, environment / "bin" / "python", free_port(), passwords, {})
+    return AirflowOnTheNode(airflow, node, NAMESPACE, home / "dags")
+
+
+def _variables(airflow: Airflow, database: postgres.Postgres, broker: redis.Redis) -> dict[str, str]:
+    """Return the environment that all components share."""
+    here = f"http://127.0.0.1:{airflow.port}"
+    return {
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__PARALLELISM": "4",
+        "AIRFLOW__CORE__DAGS_FOLDER": f"{airflow_image.HOME}/dags",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__HOSTNAME_CALLABLE": "pod_name.of_this_pod",
+        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{here}/execution/",
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{name}" for name in USERS),
+        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{airflow_image.HOME}/users/passwords.json",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url(),
+        "AIRFLOW__CELERY__BROKER_URL": broker.url,
+        "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database.url()}",
+        "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
+        "AIRFLOW__API__HOST": "127.0.0.1",
+        "AIRFLOW__API__PORT": str(airflow.port),
+        "AIRFLOW__API__BASE_URL": here,
+        "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(24),
+        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
+        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        # The api-server restarts too: tasks that end meanwhile shall find it again.
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
+        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
+        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
+        "AIRFLOW__PACKAGE_MANAGER__TARGET": "kubernetes",
+        "AIRFLOW__PACKAGE_MANAGER__NAMESPACE": NAMESPACE,
+        "AIRFLOW__PACKAGE_MANAGER__RELEASE": manifests.RELEASE,
+        **{name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ},
+    }
+
+
+def _migrate(environment: Path, home: Path, variables: Mapping[str, str]) -> None:
+    outside = {"HOME": str(home), "AIRFLOW_HOME": str(home / "migration"), "PATH": f"{environment}/bin:/usr/bin:/bin"}
+    inside = {name: value for name, value in variables.items() if name != "AIRFLOW__CORE__HOSTNAME_CALLABLE"}
+    done = subprocess.run(
+        [str(environment / "bin" / "python"), "-m", "airflow", "db", "migrate"],
+        env={**inside, **outside},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS_TO_MIGRATE,
+        check=False,
+    )
+    if done.returncode:
+        raise NodeFailed(f"airflow db migrate ended with {done.returncode}:\n{done.stdout}{done.stderr}"[-4000:])
+
+
+def _apply(running: AirflowOnTheNode, environment: Path, variables: Mapping[str, str]) -> None:
+    admin, namespace = running.cluster.admin, running.namespace
+    home = running.airflow.home
+    port = urlsplit(running.cluster.url).port or 443
+    places = Places(environment, home / "dags", home / "logs", home / "users", running.airflow.port, port)
+    admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    for body in (manifests.secret(namespace, variables), *manifests.accounts(namespace)):
+        admin.apply(body)
+    for component in COMPONENTS:
+        admin.apply(manifests.workload(component, namespace, places))
+
+
+def _restarts(pod: Object) -> int:
+    return max((row["restartCount"] for row in pod["status"].get("containerStatuses", [])), default=0)
+
+
+def _settled(workload: Mapping[str, Any]) -> bool:
+    status, wanted = workload.get("status", {}), workload["spec"]["replicas"]
+    seen = status.get("observedGeneration", 0) >= workload["metadata"]["generation"]
+    return seen and all(status.get(count, 0) == wanted for count in ("replicas", "updatedReplicas", "readyReplicas"))
