@@ -16,9 +16,10 @@ from pathlib import Path
 from airflow_package_manager import uv_command
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.errors import IndexRefused, PackageManagerError
-from airflow_package_manager.installer import site_marker
+from airflow_package_manager.installer import site_marker, task_patience
 from airflow_package_manager.ports import EventLog, PackageIndex, RequirementStore
 from airflow_package_manager.refusals import UnknownProject
+from airflow_package_manager.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -139,6 +140,24 @@ def _is_used(site: Path) -> bool:
 def _is_rescue() -> bool:
     """The command line and the installer are never on the site, by design."""
     return any(Path(word).name in {"airflow-package-manager", "airflow_package_manager"} for word in sys.orig_argv)
+
+
+def tasks(settings: Settings, found: Mapping[task_patience.Key, float]) -> Check:
+    """Return whether running tasks outlive the longest absence of the api-server that a supervisor allows."""
+    name = "execution-api-retries"
+    absence = task_patience.longest_absence(settings)
+    short, wanted = task_patience.lacking(settings, found), task_patience.wanted(settings)
+    if not short:
+        return Check(name, CheckStatus.OK, f"Running tasks outlive {absence} s without the api-server.")
+    has = ", ".join(f"[{key[0]}] {key[1]} is {found[key]:g}" for key in short)
+    return Check(
+        name,
+        CheckStatus.WARNING,
+        f"Running tasks may fail when the api-server restarts, which may take {absence} s with these settings: {has}."
+        " (As this process sees it: variables that only the components have, such as those of standalone, do not"
+        " show here.)",
+        "Set " + ", ".join(f"[{key[0]}] {key[1]} = {wanted[key]}" for key in short) + ".",
+    )
 
 
 def _guarded(name: str, check: Callable[[], Check]) -> Check:

@@ -73,7 +73,7 @@ def test_everything_starts_after_the_migration(running: Standalone, port: int) -
     for event in events[1:]:
         assert event["environment"]["AIRFLOW__API__BASE_URL"] == f"http://127.0.0.1:{port}"
         assert event["environment"]["AIRFLOW__API__PORT"] == str(port)
-        assert event["environment"]["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "12"
+        assert event["environment"]["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "101"
         assert os.getsid(event["pid"]) == event["pid"]
 
 
@@ -117,8 +117,13 @@ def test_a_port_in_use_is_refused_at_once(tmp_path: Path) -> None:
 
 def test_what_is_configured_is_not_overruled(tmp_path: Path) -> None:
     home = {"AIRFLOW_HOME": str(tmp_path)}
-    assert environment_of(home, "127.0.0.1", 9)["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:9"
-    (tmp_path / "airflow.cfg").write_text("[api]\nbase_url = http://example.com/team\n")
-    assert "AIRFLOW__API__BASE_URL" not in environment_of(home, "127.0.0.1", 9)
-    given = environment_of({**home, "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "3"}, "127.0.0.1", 9)
+    found = load(home)
+    assert environment_of(home, found, "127.0.0.1", 9)["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:9"
+    (tmp_path / "airflow.cfg").write_text(
+        "[api]\nbase_url = http://example.com/team\n[workers]\nmax_failed_heartbeats=9"
+    )
+    assert "AIRFLOW__API__BASE_URL" not in environment_of(home, found, "127.0.0.1", 9)
+    given = environment_of({**home, "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "3"}, found, "127.0.0.1", 9)
     assert given["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "3"
+    assert "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS" not in given
+    assert given["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"] == "530"

@@ -101,7 +101,7 @@ def environment_values(variable: str) -> frozenset[str]:
 
 
 def send(known: Process, signum: int) -> bool:
-    """Send a signal to this very process; tell whether it was there."""
+    """Send a signal to this very process; tell whether it was there, and ours to send signals to."""
     try:
         descriptor = os.pidfd_open(known.pid)
     except ProcessLookupError:
@@ -110,16 +110,29 @@ def send(known: Process, signum: int) -> bool:
         if process(known.pid) != known:  # looked at after opening: the descriptor cannot change its process
             return False
         signal.pidfd_send_signal(descriptor, signum)
-    except ProcessLookupError:
+    except (ProcessLookupError, PermissionError):  # the latter: another user's, such as a task's with `run_as_user`
         return False
     finally:
         os.close(descriptor)
     return True
 
 
-def end_all(known: Iterable[Process], patience: float, waiting: Callable[[], object] = lambda: None) -> None:
-    """End processes: SIGTERM, at most `patience` seconds, SIGKILL. `waiting` is called all the while."""
-    left = [one for one in known if send(one, signal.SIGTERM)]
+def end_all(
+    known: Iterable[Process],
+    patience: float,
+    waiting: Callable[[], object] = lambda: None,
+    say: Callable[[str], object] = lambda _: None,
+) -> None:
+    """End processes: SIGTERM, at most `patience` seconds, SIGKILL. `waiting` is called all the while.
+
+    `say` hears of those that belong to another user and go on.
+    """
+    left = []
+    for one in known:
+        if send(one, signal.SIGTERM):
+            left.append(one)
+        elif is_alive(one):
+            say(f"process {one.pid} belongs to another user and is left alone")
     for signum in (None, signal.SIGKILL):
         for one in left:
             if signum is not None:

@@ -20,7 +20,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from airflow_package_manager.errors import InvalidSetting
-from airflow_package_manager.installer import processes
+from airflow_package_manager.installer import processes, task_patience
 from airflow_package_manager.installer.child import launched
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.signals import Signals
@@ -34,12 +34,6 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "triggerer": ("--skip-serve-logs",),
 }
 """Component → options: without them scheduler and triggerer serve their logs on every network address."""
-SURVIVE_A_RESTART = {
-    "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
-    "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
-    "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
-}
-"""With Airflow's defaults every task that ends while the api-server restarts fails, though its code succeeded."""
 HEALTH = "/api/v2/monitor/health"
 _TICK = 0.1
 _STEADY = 60.0
@@ -70,7 +64,7 @@ def standalone(
     processes.require_linux()
     _require_free(host, port)
     Directory(settings.directory).prepare()
-    environment = environment_of(environ, host, port)
+    environment = environment_of(environ, settings, host, port)
     with (signals := Signals()):
         status = _migrate(airflow, environment, signals)
         if status != 0 or signals.stop is not None:
@@ -78,10 +72,16 @@ def standalone(
         return _Standalone(airflow, environment, _ready_url(environment, host, port), signals).run()
 
 
-def environment_of(environ: Mapping[str, str], host: str, port: int) -> dict[str, str]:
+def environment_of(environ: Mapping[str, str], settings: Settings, host: str, port: int) -> dict[str, str]:
     """Return the environment of all components; what is set there or in `airflow.cfg` already is not overruled."""
     shown = f"[{host}]" if ":" in host else host
-    environment = {**SURVIVE_A_RESTART, **environ, "AIRFLOW__API__HOST": host, "AIRFLOW__API__PORT": str(port)}
+    configured = _configuration(environ)
+    patience = {
+        task_patience.variable(key): str(value)
+        for key, value in task_patience.wanted(settings).items()
+        if not configured.has_option(*key)
+    }
+    environment = {**patience, **environ, "AIRFLOW__API__HOST": host, "AIRFLOW__API__PORT": str(port)}
     if "AIRFLOW__API__BASE_URL" not in environ and not _configured_base_url(environ):
         environment["AIRFLOW__API__BASE_URL"] = f"http://{shown}:{port}"  # else tasks call port 8080
     return {**environment, SITE_VARIABLE: "off"}  # ours, not the components': each supervisor gives its child its site
@@ -195,10 +195,14 @@ def _ready_url(environment: Mapping[str, str], host: str, port: int) -> str:
 
 
 def _configured_base_url(environ: Mapping[str, str]) -> str:
+    return _configuration(environ).get("api", "base_url", fallback="").strip()
+
+
+def _configuration(environ: Mapping[str, str]) -> configparser.ConfigParser:
     path = Path(environ.get("AIRFLOW_CONFIG") or airflow_home(environ) / "airflow.cfg").expanduser()
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.read(path, encoding="utf-8")
-    return parser.get("api", "base_url", fallback="").strip()
+    return parser
 
 
 def _say(message: str) -> None:

@@ -25,11 +25,10 @@ from airflow_package_manager.installer.readiness import Readiness
 from airflow_package_manager.installer.reporting import Reporter, first_report
 from airflow_package_manager.installer.signals import Signals
 from airflow_package_manager.installer.site_choice import Run
+from airflow_package_manager.installer.task_patience import END_PATIENCE
 from airflow_package_manager.installer.timing import Timing
 from airflow_package_manager.installer.wanted_site import WantedSite
 from airflow_package_manager.settings import Settings
-
-_END_PATIENCE = 5.0
 
 
 def supervise(
@@ -178,7 +177,7 @@ class _Supervisor:
                     return self._stop(child)
                 status = child.exit_status()
                 if status is not None:
-                    processes.end_all(child.leftovers(), _END_PATIENCE, self._tick)
+                    processes.end_all(child.leftovers(), END_PATIENCE, self._tick, self._say)
                     why = f"the child ended with status {status} after {readiness.age():.0f} s on its new site"
                     proven = proven or (settled and not self._wanted.in_flight())
                     return self._after_failure(why, proven=proven) or status
@@ -247,7 +246,7 @@ class _Supervisor:
         patience = self._timing.handover if self._hands_over else self._timing.stop_timeout
         child.end(lambda waited: waited < patience and not self._signals.hurry, self._tick)
         if not self._hands_over:
-            processes.end_all(child.leftovers(), _END_PATIENCE, self._tick)
+            processes.end_all(child.leftovers(), END_PATIENCE, self._tick, self._say)
 
     def _stop(self, child: Child) -> int:
         """End the child and all below us, because we are to end; return the child's status."""
@@ -259,7 +258,7 @@ class _Supervisor:
             if not processes.descendants(os.getpid()):  # tasks of a scheduler that handed over may finish too
                 break
             self._wait()
-        processes.end_all(processes.descendants(os.getpid()), _END_PATIENCE, self._tick)
+        processes.end_all(processes.descendants(os.getpid()), END_PATIENCE, self._tick, self._say)
         return status
 
     def _leave(self) -> None:

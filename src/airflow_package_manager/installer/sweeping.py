@@ -14,11 +14,11 @@ from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.installer import processes
 from airflow_package_manager.installer.child_record import SUFFIX, read_record, record_path, records_of_host
 from airflow_package_manager.installer.directory import Directory, host_name
+from airflow_package_manager.installer.task_patience import END_PATIENCE
 from airflow_package_manager.installer.timing import Timing
 
 Say = Callable[[str], None]
 SITE_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_SITE"
-_END_PATIENCE = 5.0
 
 
 def end_orphans(
@@ -50,9 +50,9 @@ def end_orphans(
             left = processes.members(record.child.pid) if ours else ()
             if left:
                 say(f"ending process {record.child.pid}, left by a supervisor that died")
-            processes.end_all((one for one in left if one == record.child), patience, waiting)
+            processes.end_all((one for one in left if one == record.child), patience, waiting, say)
             if not tasks_go_on:
-                processes.end_all(left, _END_PATIENCE, waiting)
+                processes.end_all(left, END_PATIENCE, waiting, say)
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
 

@@ -7,19 +7,16 @@ import socket
 from airflow.api_fastapi.app import get_auth_manager_cls
 from airflow.configuration import conf
 
+from airflow_package_manager.checks import tasks
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.plugin import auth, config
-
-RETRIES = 12
-RETRY_WAIT = 5.0
-FAILED_HEARTBEATS = 20
-"""Measured: with these three, tasks that end while the api-server is away for 21 s succeed; with the defaults not."""
+from airflow_package_manager.settings import Settings
 
 
-def checks() -> tuple[Check, ...]:
+def checks(settings: Settings) -> tuple[Check, ...]:
     """Return the checks, each with its cause and next action."""
     found = config.read()
-    return (_role_mapping(), _retries(found), _log_servers(found), _address(found))
+    return (_role_mapping(), tasks(settings, found.tasks), _log_servers(found), _address(found))
 
 
 def _role_mapping() -> Check:
@@ -48,29 +45,6 @@ def _role_mapping() -> Check:
             "Switch it off unless only you can reach this address.",
         )
     return Check(name, CheckStatus.OK, "Only the role Admin of SimpleAuthManager gets in.")
-
-
-def _retries(found: config.AirflowConfiguration) -> Check:
-    name = "execution-api-retries"
-    cause = (
-        f"[workers] execution_api_retries is {found.execution_api_retries}, execution_api_retry_wait_max is"
-        f" {found.execution_api_retry_wait_max:g}, max_failed_heartbeats is {found.max_failed_heartbeats}."
-    )
-    if (
-        found.execution_api_retries >= RETRIES
-        and found.execution_api_retry_wait_max <= RETRY_WAIT
-        and found.max_failed_heartbeats >= FAILED_HEARTBEATS
-    ):
-        return Check(name, CheckStatus.OK, cause)
-    return Check(
-        name,
-        CheckStatus.WARNING,
-        cause + " Tasks that end while the api-server restarts may fail."
-        " (As this process sees it: variables that only the components have, such as those of standalone, do not"
-        " show here.)",
-        f"Set execution_api_retries = {RETRIES}, execution_api_retry_wait_max = {RETRY_WAIT:g} and"
-        f" max_failed_heartbeats = {FAILED_HEARTBEATS} in [workers].",
-    )
 
 
 def _log_servers(found: config.AirflowConfiguration) -> Check:

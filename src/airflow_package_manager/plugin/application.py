@@ -20,11 +20,12 @@ def build(*, drive: bool = True) -> wiring.Application:
         raise StoreUnavailable(
             "Airflow has no database engine in this process.", next_action="Run 'airflow db migrate'."
         )
+    found = settings.load()
     return wiring.build(
-        settings=settings.load(),
+        settings=found,
         engine=engine,
         facts=AirflowDatabaseFacts(),
         mirror=audit_log.mirror,
-        further_checks=airflow_checks.checks,
+        further_checks=lambda: airflow_checks.checks(found),
         drive=drive,
     )

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from airflow import __version__
 from airflow.configuration import AIRFLOW_HOME, conf
+
+from airflow_package_manager.installer import task_patience
+
+_DEFAULTS = {
+    task_patience.RETRIES: 5.0,
+    task_patience.WAIT_MIN: 1.0,
+    task_patience.WAIT_MAX: 90.0,
+    task_patience.FAILED_HEARTBEATS: 3.0,
+    task_patience.HEARTBEAT_TIMEOUT: 300.0,
+    task_patience.TOKEN_LIFE: 600.0,
+}
+"""Airflow's own."""
 
 
 @dataclass(frozen=True)
@@ -20,10 +33,8 @@ class AirflowConfiguration:
     """Import path of the auth manager."""
     worker_log_server_port: int
     trigger_log_server_port: int
-    execution_api_retries: int
-    execution_api_retry_wait_max: float
-    """Seconds."""
-    max_failed_heartbeats: int
+    tasks: Mapping[task_patience.Key, float]
+    """What running tasks need to outlive a restart of the api-server."""
 
 
 def read() -> AirflowConfiguration:
@@ -35,7 +46,5 @@ def read() -> AirflowConfiguration:
         auth_manager=conf.get("core", "auth_manager"),
         worker_log_server_port=conf.getint("logging", "worker_log_server_port", fallback=8793),
         trigger_log_server_port=conf.getint("logging", "trigger_log_server_port", fallback=8794),
-        execution_api_retries=conf.getint("workers", "execution_api_retries", fallback=5),
-        execution_api_retry_wait_max=conf.getfloat("workers", "execution_api_retry_wait_max", fallback=90.0),
-        max_failed_heartbeats=conf.getint("workers", "max_failed_heartbeats", fallback=3),
+        tasks={key: conf.getfloat(*key, fallback=default) for key, default in _DEFAULTS.items()},
     )
