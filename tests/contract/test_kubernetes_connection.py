@@ -196,6 +196,17 @@ def test_a_child_process_makes_connections_of_its_own(tmp_path: Path) -> None:
         assert connection._connected() is before
 
 
+def test_a_token_that_cannot_be_read_any_more_passes_without_being_shown(tmp_path: Path) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError(f"the command that gives {TOKEN} failed")
+
+    connection = _connection(tmp_path, "http://127.0.0.1:1")
+    connection._connected().configuration.refresh_api_key_hook = fail
+    with pytest.raises(ClusterUnavailable, match="credentials cannot be read") as caught:
+        Api(connection, wait=lambda _: None).get(CONFIG_MAP, "airflow", "one")
+    assert TOKEN not in str(caught.value)
+
+
 def test_nothing_is_imported_before_the_first_request() -> None:
     script = (
         "import sys; from airflow_package_manager.adapters.kubernetes import api, configmap_store, connection, mirror;"

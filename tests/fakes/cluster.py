@@ -123,15 +123,7 @@ class MemoryApi:
                 if error is not None:
                     raise error
                 return
-            with self._changed:
-                if seen < self._forgotten:
-                    raise Gone(f"{seen} is too old")
-                event = self._next(kind, namespace, selector, seen)
-                if event is None and not self._changed.wait(seconds):
-                    event = WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": str(self._version)}})
-                    seconds = 0.0
-                if event is None:
-                    continue
+            event = self._await(kind, namespace, selector, seen, seconds)
             seen = int(event.object["metadata"]["resourceVersion"])
             told += 1
             yield event
@@ -147,6 +139,18 @@ class MemoryApi:
         with self._changed:
             self._forgotten = self._version
             self._history.clear()
+
+    def _await(self, kind: Kind, namespace: str, selector: str, seen: int, seconds: float) -> WatchEvent:
+        """Return what happened next, or a bookmark after so many seconds without anything."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: seen < self._forgotten or self._next(kind, namespace, selector, seen) is not None, seconds
+            )
+            if seen < self._forgotten:
+                raise Gone(f"{seen} is too old")
+            # A bookmark says that nothing happened until now, so it is made while nothing can happen.
+            bookmark = WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": str(self._version)}})
+            return self._next(kind, namespace, selector, seen) or bookmark
 
     def _next(self, kind: Kind, namespace: str, selector: str, seen: int) -> WatchEvent | None:
         for version, of_kind, inside, type_, found in self._history:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -41,8 +43,8 @@ def _until(true: Callable[[], bool]) -> None:
         time.sleep(0.001)
 
 
-def _threads() -> int:
-    return sum(thread.name.startswith("mirror of") for thread in threading.enumerate())
+def _lives(mirror: Mirror) -> bool:
+    return mirror._run is not None and mirror._run._thread.is_alive()
 
 
 def test_nothing_is_asked_before_the_first_question() -> None:
@@ -107,7 +109,7 @@ def test_an_error_while_nobody_asks_is_kept_for_the_next_question() -> None:
     mirror = _mirror(api)
     mirror.get()
     api.cuts.append((0, ClusterForbidden("pods may not be watched")))
-    _until(lambda: _threads() == 0)
+    _until(lambda: not _lives(mirror))
     with pytest.raises(ClusterForbidden):
         mirror.get()
     assert mirror.get() == {}
@@ -126,7 +128,7 @@ def test_it_ends_when_nobody_asks_and_starts_with_the_next_question() -> None:
     api = MemoryApi()
     mirror = _mirror(api, Rhythm(watch=0.01, relist=300, idle=0.05, first=5, stale=60, pause=0))
     mirror.get()
-    _until(lambda: _threads() == 0)
+    _until(lambda: not _lives(mirror))
     api.create(POD, SPACE, _pod("later", app="airflow"))
     assert len(mirror.get()) == 1
     assert api.lists == 2
@@ -157,7 +159,28 @@ def test_the_first_list_is_waited_for_only_so_long() -> None:
     with pytest.raises(ClusterUnavailable, match="heard nothing"):
         mirror.get()
     release.set()
-    _until(lambda: _threads() == 0)
+    _until(lambda: not _lives(mirror))
+
+
+def test_a_forked_child_has_a_thread_of_its_own() -> None:
+    script = """
+import os, sys
+from tests.fakes.cluster import MemoryApi
+from tests.unit.test_kubernetes_mirror import _mirror
+api = MemoryApi()
+mirror = _mirror(api)
+mirror.get()
+run = mirror._run
+run._changed.acquire()  # as another thread may hold it in the moment of the fork
+child = os.fork()
+if child == 0:
+    mirror.get()
+    os._exit(0 if mirror._run is not run and mirror._run._thread.is_alive() else 1)
+run._changed.release()
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert done.returncode == 0
 
 
 STEP = st.one_of(

@@ -115,8 +115,8 @@ class Connection:
         import urllib3  # noqa: PLC0415  the client brings it
 
         client = self._connected()
+        credentials = _credentials(client.configuration)
         try:
-            credentials = {row["key"]: row["value"] for row in client.configuration.auth_settings().values()}
             return client.rest_client.pool_manager.request(
                 method,
                 client.configuration.host.rstrip("/") + address,
@@ -200,6 +200,14 @@ class Connection:
         import urllib3  # noqa: PLC0415  the client brings it
 
         return (urllib3.exceptions.HTTPError, OSError)
+
+
+def _credentials(configuration: Any) -> dict[str, str]:  # noqa: ANN401  the client is imported late
+    """Return the headers that say who we are; the client reads a token anew here when its time has come."""
+    try:
+        return {row["key"]: row["value"] for row in configuration.auth_settings().values()}
+    except Exception as error:  # whatever a file, a command or another service of the kubeconfig raises
+        raise Lost(f"the credentials cannot be read ({type(error).__name__})", sent=False) from error
 
 
 def _cause(error: BaseException) -> str:

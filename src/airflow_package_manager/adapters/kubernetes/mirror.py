@@ -7,6 +7,7 @@ forked child. What it cannot do is never hidden: the next `get` raises it, and o
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -80,6 +81,7 @@ class Mirror:
         self._clock = clock
         self._guard = threading.Lock()
         self._run: _Run | None = None
+        self._process = os.getpid()
 
     def get(self) -> Mapping[str, Object]:
         """Return the objects by uid, as of `age()` seconds ago; waits for the first list.
@@ -87,6 +89,8 @@ class Mirror:
         Raises what the thread met since the last question, and `ClusterUnavailable` when nothing was heard in time.
         """
         with self._guard:
+            if self._process != os.getpid():  # forked: the thread is not here, and its lock may be held for ever
+                self._run, self._process = None, os.getpid()
             run = self._run
             if run is None or not run.alive():
                 self._run = None
@@ -157,7 +161,7 @@ class _Run:
         self._stopping.set()
 
     def alive(self) -> bool:
-        """Tell whether it may be asked; keeps it from ending for want of questions. False in a forked child."""
+        """Tell whether it may be asked; keeps it from ending for want of questions."""
         with self._changed:
             self._asked = self._clock()
             return not self._over and self._thread.is_alive()

@@ -1,8 +1,8 @@
 """What our account may need: the one table from which the Role that we ship, the checks and the documentation come.
 
 Verb, resource, names, why. `create`, `list` and `watch` cannot be limited by name in RBAC. There is no `update`
-(every write is a patch on a condition), no `secrets`, no `pods/log`, no `pods/exec`, and no `leases`: the lease of an
-operation is in Airflow's database.
+(every write is a patch on a condition), no `secrets`, no `pods/log`, no `pods/exec`, no `controllerrevisions` (a
+StatefulSet's status names the new one), and no `leases`: the lease of an operation is in Airflow's database.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 from airflow_package_manager.adapters.kubernetes.kinds import (
     CONFIG_MAP,
-    CONTROLLER_REVISION,
     DEPLOYMENT,
     EVENT,
     JOB,
@@ -47,7 +46,6 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(STATEFUL_SET, ("get", "list"), ANY, "finding the workload of each component, and its status"),
     Permission(STATEFUL_SET, ("patch",), WORKLOADS, "the stamp in the pod template, which is the restart"),
     Permission(REPLICA_SET, ("list",), ANY, "which pods of a Deployment are of the new revision"),
-    Permission(CONTROLLER_REVISION, ("list",), ANY, "which pods of a StatefulSet are of the new revision"),
     Permission(POD, ("list", "watch"), ANY, "the verdict: each instance's installer, restarts and readiness"),
     Permission(POD, ("delete",), ANY, "a pod of a StatefulSet that is stuck on the failed revision, in a rollback"),
     Permission(JOB, ("create", "get", "delete"), ANY, "the check before the rollout, in a Job that is thrown away"),
