@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
+from testenv.cluster import Client, Refused
 
 Object = dict[str, Any]
 STAMP = "airflow-package-manager/revision"
@@ -78,3 +86,69 @@ def workload(kind: str, namespace: str, name: str, **spec: object) -> Object:
         "metadata": {"name": f"airflow-{name}", "namespace": namespace, "labels": labels},
         "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template(name), **spec},
     }
+
+
+POLICIES = ("policy-restart-only.yaml", "policy-preflight.yaml", "policy-own-objects.yaml")
+
+
+@contextmanager
+def watched_parameters(admin: Client) -> Iterator[None]:
+    """Keep a policy that does nothing, so that the API server goes on watching what policies take as parameters.
+
+    Kubernetes 1.34 stops that watch with the last policy of a kind of parameter, and never starts it again: a policy
+    that is applied later knows the workloads of then (measured).
+    """
+    names = {f"test-watches-{kind.lower()}": kind for kind in ("Deployment", "StatefulSet")}
+    for name, parameter in names.items():
+        rule = {"apiGroups": ["example.com"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["none"]}
+        spec = {
+            "paramKind": {"apiVersion": "apps/v1", "kind": parameter},
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": "true"}],
+        }
+        group = "admissionregistration.k8s.io/v1"
+        admin.apply(
+            {"apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec}
+        )
+        binding = {
+            "policyName": name,
+            "paramRef": {"name": "none", "namespace": "default", "parameterNotFoundAction": "Allow"},
+            "validationActions": ["Audit"],
+        }
+        kind = "ValidatingAdmissionPolicyBinding"
+        admin.apply({"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": binding})
+    try:
+        yield
+    finally:
+        for name in names:
+            for plural in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+                admin.delete(f"/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
+
+
+@contextmanager
+def policies(admin: Client, installation: Installation, abuses: Sequence[Callable[[], object]]) -> Iterator[None]:
+    """Apply the policies, wait until each of the abuses is denied by one, and take them away at the end."""
+    made = [one for name in POLICIES for one in yaml.safe_load_all(manifest(name, installation))]
+    paths = {"ValidatingAdmissionPolicy": "validatingadmissionpolicies"}
+    try:
+        for one in made:
+            admin.create(one)
+        deadline = time.monotonic() + 60
+        for abuse in abuses:
+            while not _denied(abuse):
+                assert time.monotonic() < deadline, "a policy does not take effect"
+                time.sleep(0.2)
+        yield
+    finally:
+        for one in made:
+            plural = paths.get(one["kind"], "validatingadmissionpolicybindings")
+            admin.delete(f"/apis/admissionregistration.k8s.io/v1/{plural}/{one['metadata']['name']}")
+
+
+def _denied(abuse: Callable[[], object]) -> bool:
+    try:
+        abuse()
+    except Refused as refused:
+        # A new policy does not know its parameters for a moment, and denies everything.
+        return "ValidatingAdmissionPolicy" in refused.body and "no params found" not in refused.body
+    return False

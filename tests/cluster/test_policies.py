@@ -6,12 +6,10 @@ The account may do everything by RBAC, so that whatever is denied here is denied
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pytest
-import yaml
 
 from airflow_package_manager.adapters.kubernetes import preflight_job
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET
@@ -19,10 +17,9 @@ from airflow_package_manager.adapters.kubernetes.manifests import Installation, 
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from testenv.cluster import Client, Cluster, Refused
-from tests.cluster.chart_like import IMAGE, STAMP, Object, workload
+from tests.cluster.chart_like import IMAGE, STAMP, Object, policies, workload
 
 ACCOUNT = "airflow-api-server"
-POLICIES = ("policy-restart-only.yaml", "policy-preflight.yaml", "policy-own-objects.yaml")
 Change = Callable[[Object], object]
 
 
@@ -59,7 +56,8 @@ def denied(refused: Refused, says: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def house(cluster: Cluster) -> Iterator[House]:
+def house(policed_cluster: Cluster) -> Iterator[House]:
+    cluster = policed_cluster
     with cluster.namespace() as namespace:
         everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
         ours = Client.of(cluster.account(namespace, ACCOUNT, everything))
@@ -76,38 +74,16 @@ def house(cluster: Cluster) -> Iterator[House]:
             account=ACCOUNT,
             workloads={DEPLOYMENT: ("airflow-scheduler",), STATEFUL_SET: ("airflow-worker",)},
         )
-        made = [one for name in POLICIES for one in yaml.safe_load_all(manifest(name, installation))]
-        try:
-            for one in made:
-                admin.create(one)
-            found = House(namespace, admin, ours)
-            _wait_until_effective(found)
+        found = House(namespace, admin, ours)
+        bad_job = found.job(lambda job: job["spec"].update(backoffLimit=1))
+        path = found.path("configmaps", group="api/v1")
+        abuses: list[Callable[[], object]] = [
+            lambda: found.patch("airflow-scheduler", {"spec": {"replicas": 3}}),
+            lambda: found.try_job(bad_job),
+            lambda: ours.request("POST", path, _map(found, "other"), dryRun="All"),
+        ]
+        with policies(admin, installation, abuses):
             yield found
-        finally:
-            for one in made:
-                plural = one["kind"].lower().replace("policy", "policies", 1) if one["kind"].endswith("Policy") else ""
-                plural = plural or "validatingadmissionpolicybindings"
-                admin.delete(f"/apis/admissionregistration.k8s.io/v1/{plural}/{one['metadata']['name']}")
-
-
-def _wait_until_effective(house: House) -> None:
-    bad_job = house.job(lambda job: job["spec"].update(backoffLimit=1))
-    bad_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other", "namespace": house.namespace}}
-    tries: list[Callable[[], object]] = [
-        lambda: house.patch("airflow-scheduler", {"spec": {"replicas": 3}}),
-        lambda: house.try_job(bad_job),
-        lambda: house.ours.request("POST", house.path("configmaps", group="api/v1"), bad_map, dryRun="All"),
-    ]
-    deadline = time.monotonic() + 60
-    while tries:
-        try:
-            tries[0]()
-        except Refused as refused:
-            if "ValidatingAdmissionPolicy" in refused.body:
-                tries.pop(0)
-                continue
-        assert time.monotonic() < deadline, "a policy does not take effect"
-        time.sleep(0.2)
 
 
 def stamp(value: object) -> Object:

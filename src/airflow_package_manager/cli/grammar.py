@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_reading(commands)
     _add_changing(commands)
     _add_running(commands)
+    _add_cluster(commands)
     return parser
 
 
@@ -138,3 +139,29 @@ def _add_running(commands: Subparsers) -> None:
     )
     parser.add_argument("--host", default="127.0.0.1", help="where the api-server listens (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="its port (default: 8080)")
+
+
+def _add_cluster(commands: Subparsers) -> None:
+    parser = _command(
+        commands,
+        "kubernetes",
+        "cluster:kubernetes",
+        "Print what an administrator of the cluster applies (install), what the chart needs (values), or how to take it"
+        " all back (uninstall). Asks no cluster and changes none.",
+    )
+    parser.add_argument("action", choices=("install", "values", "uninstall"), help="what to print")
+    parser.add_argument("--dry-run", action="store_true", required=True, help="only print; there is no other way yet")
+    parser.add_argument("--namespace", default="data-orchestration", help="of Airflow (default: data-orchestration)")
+    parser.add_argument("--release", default="airflow", help="Helm release, the start of all names (default: airflow)")
+    parser.add_argument("--account", default="", help="service account of the api-server (default: RELEASE-api-server)")
+    parser.add_argument("--account-namespace", default="", help="its namespace (default: that of Airflow)")
+    parser.add_argument("--config-map", default="airflow-config-pypi", help="of the requirements")
+    parser.add_argument(
+        "--workload",
+        action="append",
+        default=[],
+        metavar="KIND/NAME",
+        help="a component's workload, each one (default: those of the official chart)",
+    )
+    parser.add_argument("--template", default="", metavar="KIND/NAME", help="the one that is checked before a rollout")
+    parser.add_argument("--image", default="", help="Airflow's image with this plugin, with its tag")

@@ -20,6 +20,8 @@ FILES = ("role.yaml", "policy-restart-only.yaml", "policy-preflight.yaml", "poli
 FURTHER = ("network-policy.yaml", "values-official.yaml")
 """What people adapt by hand."""
 NAME = "airflow-package-manager"
+POLICIES = ("restart-only", "preflight", "own-objects")
+"""How the cluster-wide names of the policies end."""
 _PLACEHOLDER = re.compile(r"<([a-z-]+)>")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,399}:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from airflow_package_manager.adapters.kubernetes import manifests
+from airflow_package_manager.adapters.kubernetes.manifests import Installation
+from tests.cli.desk import Desk
+
+
+@pytest.fixture(autouse=True)
+def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+
+
+def test_install_prints_what_the_repository_deploys(desk: Desk) -> None:
+    said = desk("kubernetes", "install", "--dry-run")
+    assert said.status == 0
+    assert said.out == manifests.manifests(Installation())
+    assert desk.opened == []
+
+
+def test_install_is_filled_in(desk: Desk) -> None:
+    words = ["--namespace", "one", "--release", "blue", "--config-map", "packages"]
+    documents = list(yaml.safe_load_all(desk("kubernetes", "install", "--dry-run", *words).out))
+    role, binding, restart, _, preflight, bound, *_ = documents
+    assert role["metadata"]["namespace"] == "one"
+    names = {name for rule in role["rules"] for name in rule.get("resourceNames", ())}
+    assert {"packages", "packages-locks", "blue-scheduler", "blue-worker", "blue-triggerer"} < names
+    assert binding["subjects"] == [{"kind": "ServiceAccount", "name": "blue-api-server", "namespace": "one"}]
+    assert "system:serviceaccount:one:blue-api-server" in restart["spec"]["matchConditions"][0]["expression"]
+    assert preflight["spec"]["paramKind"]["kind"] == "Deployment"
+    assert bound["spec"]["paramRef"]["name"] == "blue-scheduler"
+
+
+def test_workloads_are_those_that_are_named(desk: Desk) -> None:
+    words = ["--workload", "deployment/web", "--workload", "StatefulSet/my-scheduler"]
+    role, _, _, _, preflight, bound, *_ = yaml.safe_load_all(desk("kubernetes", "install", "--dry-run", *words).out)
+    patched = {rule["resources"][0]: rule["resourceNames"] for rule in role["rules"] if "patch" in rule["verbs"]}
+    assert patched["deployments"] == ["web"]
+    assert patched["statefulsets"] == ["my-scheduler"]
+    assert preflight["spec"]["paramKind"]["kind"] == "StatefulSet"
+    assert bound["spec"]["paramRef"]["name"] == "my-scheduler"
+
+
+def test_values_name_the_image(desk: Desk) -> None:
+    values = yaml.safe_load(desk("kubernetes", "values", "--dry-run", "--image", "here/airflow:9").out)
+    assert values["scheduler"]["extraInitContainers"][0]["image"] == "here/airflow:9"
+
+
+def test_uninstall_names_everything_that_install_made(desk: Desk) -> None:
+    said = desk("kubernetes", "uninstall", "--dry-run", "--namespace", "one")
+    made = [
+        (one["kind"], one["metadata"]["name"]) for one in yaml.safe_load_all(manifests.manifests(Installation("one")))
+    ]
+    for kind, name in made:
+        assert any(name in line and kind.lower() in line for line in said.out.splitlines()), (kind, name)
+    assert '"airflow-package-manager/revision": null' in said.out
+    assert "delete configmap airflow-config-pypi-locks" in said.out
+    assert "delete configmap airflow-config-pypi " not in said.out
+
+
+@pytest.mark.parametrize("words", [["--workload", "DaemonSet/x"], ["--namespace", "No"], ["--image", "untagged"]])
+def test_what_cannot_be_filled_in_is_refused(desk: Desk, words: list[str]) -> None:
+    said = desk("kubernetes", "install", "--dry-run", *words)
+    assert said.status == 2
+    assert "cannot be filled in" in said.err
+
+
+def test_without_dry_run_it_says_that_it_only_prints(desk: Desk) -> None:
+    said = desk("kubernetes", "install")
+    assert said.status == 2
+    assert "--dry-run" in said.err
