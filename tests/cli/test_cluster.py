@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager.adapters.kubernetes import manifests
 from airflow_package_manager.adapters.kubernetes.manifests import Installation

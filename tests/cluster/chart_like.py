@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
 from testenv.cluster import Client, Refused
@@ -89,6 +89,40 @@ def workload(kind: str, namespace: str, name: str, **spec: object) -> Object:
 
 
 POLICIES = ("policy-restart-only.yaml", "policy-preflight.yaml", "policy-own-objects.yaml")
+
+
+@contextmanager
+def watched_parameters(admin: Client) -> Iterator[None]:
+    """Keep a policy that does nothing, so that the API server goes on watching what policies take as parameters.
+
+    Kubernetes 1.34 stops that watch with the last policy of a kind of parameter, and never starts it again: a policy
+    that is applied later knows the workloads of then (measured).
+    """
+    names = {f"test-watches-{kind.lower()}": kind for kind in ("Deployment", "StatefulSet")}
+    for name, parameter in names.items():
+        rule = {"apiGroups": ["example.com"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["none"]}
+        spec = {
+            "paramKind": {"apiVersion": "apps/v1", "kind": parameter},
+            "matchConstraints": {"resourceRules": [rule]},
+            "validations": [{"expression": "true"}],
+        }
+        group = "admissionregistration.k8s.io/v1"
+        admin.apply(
+            {"apiVersion": group, "kind": "ValidatingAdmissionPolicy", "metadata": {"name": name}, "spec": spec}
+        )
+        binding = {
+            "policyName": name,
+            "paramRef": {"name": "none", "namespace": "default", "parameterNotFoundAction": "Allow"},
+            "validationActions": ["Audit"],
+        }
+        kind = "ValidatingAdmissionPolicyBinding"
+        admin.apply({"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": binding})
+    try:
+        yield
+    finally:
+        for name in names:
+            for plural in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+                admin.delete(f"/apis/admissionregistration.k8s.io/v1/{plural}/{name}")
 
 
 @contextmanager

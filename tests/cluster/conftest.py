@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from testenv.cluster import Cluster
+from tests.cluster.chart_like import watched_parameters
 
 HERE = Path(__file__).parent
 
@@ -11,3 +15,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def policed_cluster(cluster: Cluster) -> Iterator[Cluster]:
+    """The cluster, on which admission policies may come and go."""
+    with watched_parameters(cluster.admin):
+        yield cluster

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager.adapters.kubernetes import preflight_job
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT
@@ -78,7 +78,8 @@ def test_task_pods_install_too(rendered: list[Object]) -> None:
         assert "package-manager" in [entry["name"] for entry in pod["spec"]["initContainers"]]
 
 
-def test_the_api_server_takes_them_and_the_policy_their_check(cluster: Cluster, rendered: list[Object]) -> None:
+def test_the_api_server_takes_them_and_the_policy_their_check(policed_cluster: Cluster, rendered: list[Object]) -> None:
+    cluster = policed_cluster
     with cluster.namespace() as namespace:
         for one in workloads(rendered).values():
             metadata, spec = {**one["metadata"], "namespace": namespace}, {**one["spec"], "replicas": 0}

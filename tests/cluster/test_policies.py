@@ -56,7 +56,8 @@ def denied(refused: Refused, says: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def house(cluster: Cluster) -> Iterator[House]:
+def house(policed_cluster: Cluster) -> Iterator[House]:
+    cluster = policed_cluster
     with cluster.namespace() as namespace:
         everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
         ours = Client.of(cluster.account(namespace, ACCOUNT, everything))

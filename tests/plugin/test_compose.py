@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from testenv import airflow_environment, airflow_home
 from testenv.airflow_home import STOP_SECONDS, Airflow

@@ -116,6 +116,23 @@ class Life(RuleBasedStateMachine):
         if self.app.repository.active() is not None:
             self.drive(which=0, dies_after=dies_after)
 
+    @precondition(lambda self: self.app.repository.active() is None)
+    @rule(
+        change_set=CHANGE_SETS,
+        when=st.sampled_from(COMPONENTS),
+        component=st.sampled_from(COMPONENTS),
+        dies_after=st.none() | st.integers(1, 200),
+    )
+    def change_while_another_hand_changes_a_template(
+        self, change_set: ChangeSet, when: str, component: str, dies_after: int | None
+    ) -> None:
+        """A release tool runs in the middle: what it changed is not stamped any more, only restored."""
+        self.heal()
+        self.change(change_set=change_set)
+        if self.app.repository.active() is not None:
+            self.faults.meanwhile(f"target.restart:{when}", lambda: self.change_template(component))
+            self.drive(which=0, dies_after=dies_after)
+
     # --- people --------------------------------------------------------------------------------------------------
 
     @rule(
