@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from testenv import postgres, redis
 from testenv.airflow_home import Airflow, free_port
-from testenv.cluster import Cluster, control_plane
+from testenv.cluster import Cluster, build, control_plane
 from testenv.node import airflow_image, machine, manifests
 from testenv.node.components import COMPONENTS, Component
 from testenv.node.enclosure import NodeFailed
@@ -95,9 +95,8 @@ def airflow_on_the_node(
     `machine.MachineUnfit` where that cannot be, and `NodeFailed` with states and logs. Call it from the main thread.
     """
     progress = _Progress(loud=say)
-    machine.make_ready()
-    environment = airflow_image.environment()
-    progress("the image's environment")
+    environment = prepare()
+    progress("programs and the image's environment")
     with ExitStack() as last:
         cluster = last.enter_context(control_plane(fake_node=False))
         progress("the control plane")
@@ -116,6 +115,13 @@ def airflow_on_the_node(
         running.airflow.wait_until_healthy()
         progress("six pods")
         yield running
+
+
+def prepare() -> Path:
+    """Install and build what is missing; returns the virtual environment of the image. Raises `MachineUnfit`."""
+    machine.make_ready()
+    build.programs(*(name for name in build.CONTROL_PLANE if name != "kwok"), *build.NODE)
+    return airflow_image.environment()
 
 
 class _Progress:
