@@ -27,6 +27,7 @@ demo-kubernetes: $(READY) ## Start a real Airflow in real pods on this machine (
 	$(BIN)/python -m testenv.node
 
 test-node: $(READY) ## The main job on a real Airflow in real pods (Linux, root; skipped elsewhere)
+	$(BIN)/python -m testenv.node prepare
 	$(BIN)/python -m pytest tests/node
 
 test: lint ## Everything: lint, types, import contracts, every test
@@ -55,6 +56,8 @@ bench: $(READY) ## Measure, as ratios against the bare tools
 lock: $(READY) ## Pin the development environment anew
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		requirements/dev.in --output-file requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+		requirements/node.in --output-file requirements/node.txt
 
 clean: ## Remove what the commands above made here
 	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo

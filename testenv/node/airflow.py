@@ -17,10 +17,11 @@ from urllib.parse import urlsplit
 
 from testenv import postgres, redis
 from testenv.airflow_home import Airflow, free_port
-from testenv.cluster import Cluster, control_plane
+from testenv.cluster import Cluster, build, control_plane
 from testenv.node import airflow_image, machine, manifests
+from testenv.node.components import COMPONENTS, Component
 from testenv.node.enclosure import NodeFailed
-from testenv.node.manifests import COMPONENTS, Component, Object, Places
+from testenv.node.manifests import Object, Places
 from testenv.node.node import Node, real_node
 
 NAMESPACE = "data-orchestration"
@@ -94,9 +95,8 @@ def airflow_on_the_node(
     `machine.MachineUnfit` where that cannot be, and `NodeFailed` with states and logs. Call it from the main thread.
     """
     progress = _Progress(loud=say)
-    machine.make_ready()
-    environment = airflow_image.environment()
-    progress("the image's environment")
+    environment = prepare()
+    progress("programs and the image's environment")
     with ExitStack() as last:
         cluster = last.enter_context(control_plane(fake_node=False))
         progress("the control plane")
@@ -115,6 +115,13 @@ def airflow_on_the_node(
         running.airflow.wait_until_healthy()
         progress("six pods")
         yield running
+
+
+def prepare() -> Path:
+    """Install and build what is missing; returns the virtual environment of the image. Raises `MachineUnfit`."""
+    machine.make_ready()
+    build.programs(*(name for name in build.CONTROL_PLANE if name != "kwok"), *build.NODE)
+    return airflow_image.environment()
 
 
 class _Progress:
@@ -175,9 +182,6 @@ def _variables(airflow: Airflow, database: postgres.Postgres, broker: redis.Redi
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
-        "AIRFLOW__PACKAGE_MANAGER__TARGET": "kubernetes",
-        "AIRFLOW__PACKAGE_MANAGER__NAMESPACE": NAMESPACE,
-        "AIRFLOW__PACKAGE_MANAGER__RELEASE": manifests.RELEASE,
         **{name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ},
     }
 
@@ -204,7 +208,7 @@ def _apply(running: AirflowOnTheNode, environment: Path, variables: Mapping[str,
     port = urlsplit(running.cluster.url).port or 443
     places = Places(environment, home / "dags", home / "logs", home / "users", running.airflow.port, port)
     admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    for body in (manifests.secret(namespace, variables), *manifests.accounts(namespace)):
+    for body in (*manifests.secrets(namespace, variables), *manifests.accounts(namespace)):
         admin.apply(body)
     for component in COMPONENTS:
         admin.apply(manifests.workload(component, namespace, places))

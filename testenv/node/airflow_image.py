@@ -20,7 +20,7 @@ from testenv.airflow_environment import REPOSITORY, cache_directory
 from testenv.node import archive
 from testenv.node.machine import MachineUnfit
 
-TAG = "localhost/airflow:1"
+TAG = "localhost/airflow-package-manager:3.3.2"
 USER = 50_000
 """As in the official image; its group is 0."""
 ENVIRONMENT = "/home/airflow/.local"

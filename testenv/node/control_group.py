@@ -19,8 +19,8 @@ class Group:
     """Where the hierarchy is mounted."""
 
 
-def make(name: str) -> tuple[Group, ...]:
-    """Make a group of this name in each hierarchy."""
+def planned(name: str) -> tuple[Group, ...]:
+    """Return where a group of this name belongs in each hierarchy; makes nothing."""
     groups = []
     for line in Path("/proc/self/cgroup").read_text().splitlines():
         number, controllers, path = line.split(":", 2)
@@ -29,13 +29,18 @@ def make(name: str) -> tuple[Group, ...]:
             continue
         # In the second version a group with processes cannot hand its controllers down: only the root can.
         parent = hierarchy if hierarchy == ROOT else hierarchy / path.strip("/")
-        directory = parent / name
-        directory.mkdir()
-        for setting in ("cpuset.cpus", "cpuset.mems"):
-            if number != "0" and (directory / setting).exists():  # empty at first, and then nothing may join
-                (directory / setting).write_text((parent / setting).read_text())
-        groups.append(Group(directory, hierarchy))
+        groups.append(Group(parent / name, hierarchy))
     return tuple(groups)
+
+
+def make(group: Group) -> None:
+    """Make the group."""
+    group.directory.mkdir()
+    if (group.hierarchy / "cgroup.controllers").exists():
+        return
+    for setting in ("cpuset.cpus", "cpuset.mems"):
+        if (group.directory / setting).exists():  # empty at first in the first version, and then nothing may join
+            (group.directory / setting).write_text((group.directory.parent / setting).read_text())
 
 
 def _mounted(number: str, controllers: str) -> Path | None:

@@ -19,10 +19,17 @@ from testenv.node import control_group, guardian, init
 from testenv.node.control_group import JOIN, Group
 from testenv.node.machine import search_path
 
-PLACES = ("/run/containerd", "/var/lib/kubelet", "/var/log/containers")
-"""Directories that containerd and the kubelet use whatever they are told: the node sees its own ones there."""
-KERNEL = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
-"""What the kubelet sets under /proc/sys; it is set back at the end."""
+PLACES = ("/run", "/var/lib", "/var/log")
+"""Where containerd and the kubelet write whatever they are told; what the node writes there stays in its directory."""
+KERNEL = {
+    "vm/overcommit_memory": 1,
+    "vm/panic_on_oom": 0,
+    "kernel/panic": 10,
+    "kernel/panic_on_oops": 1,
+    "kernel/keys/root_maxkeys": 1_000_000,
+    "kernel/keys/root_maxbytes": 25_000_000,
+}
+"""What the kubelet insists on under /proc/sys, for the whole machine: the node is shown these values instead."""
 _CLEANING_SECONDS = 90.0
 
 
@@ -54,7 +61,8 @@ class Enclosure:
         # Inside, the node's control group looks like the root: what is made there is below it.
         groups = {str(group.directory): str(group.hierarchy) for group in self._groups}
         plan = {
-            "binds": {str(self._own(place)): place for place in PLACES} | groups,
+            "overlays": {place: str(self.home / "places" / place.strip("/").replace("/", "-")) for place in PLACES},
+            "binds": groups | {str(self._shown(name, value)): f"/proc/sys/{name}" for name, value in KERNEL.items()},
             "socket": str(socket),
             "runtime": _described(runtime),
             "kubelet": _described(kubelet),
@@ -83,10 +91,11 @@ class Enclosure:
         logs = (self.home / "init.log", *self._logs)
         return "\n".join(f"== {log.name}\n{log.read_text(errors='replace')[-4000:]}" for log in logs if log.exists())
 
-    def _own(self, place: str) -> Path:
-        own = self.home / "places" / place.strip("/").replace("/", "-")
-        own.mkdir(parents=True, exist_ok=True)
-        return own
+    def _shown(self, name: str, value: int) -> Path:
+        file = self.home / "kernel" / name.replace("/", "-")
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"{value}\n")
+        return file
 
 
 @contextmanager
@@ -94,11 +103,8 @@ def enclosure() -> Iterator[Enclosure]:
     """Make an enclosure; at the end, or when this process dies, nothing of it is left. Raises `NodeFailed`."""
     home = Path(tempfile.mkdtemp(prefix="package-manager-node-", suffix=f"-{secrets.token_hex(3)}"))
     home.chmod(0o711)  # the users of the pods pass through it
-    made = [place for place in PLACES if _make(Path(place))]
-    kernel = {f"/proc/sys/{name}": Path(f"/proc/sys/{name}").read_text().strip() for name in KERNEL}
-    groups = control_group.make(home.name)
-    state = {"groups": [str(group.directory) for group in groups], "places": made, "kernel": kernel}
-    (home / guardian.STATE).write_text(json.dumps(state))
+    groups = control_group.planned(home.name)
+    (home / guardian.STATE).write_text(json.dumps({"groups": [str(group.directory) for group in groups]}))
     watcher = subprocess.Popen(
         [sys.executable, "-I", guardian.__file__, str(home)],
         cwd="/",
@@ -110,6 +116,8 @@ def enclosure() -> Iterator[Enclosure]:
     starter = Starter()
     made_for = Enclosure(home, groups, starter)
     try:
+        for group in groups:
+            control_group.make(group)
         yield made_for
     finally:
         made_for.stop()
@@ -117,13 +125,6 @@ def enclosure() -> Iterator[Enclosure]:
         _, said = watcher.communicate(timeout=_CLEANING_SECONDS)
         if watcher.returncode:
             raise NodeFailed(f"the node left something: {said.decode(errors='replace')[-2000:]}")
-
-
-def _make(place: Path) -> bool:
-    if place.exists():
-        return False
-    place.mkdir(parents=True)
-    return True
 
 
 def _described(program: Program) -> Mapping[str, object]:

@@ -1,4 +1,4 @@
-"""Removes what the kernel leaves of a node when its processes are gone: control groups, directories, kernel settings.
+"""Removes what the kernel leaves of a node when its processes are gone: its control groups and its directory.
 
 `guardian.py HOME` waits until its standard input ends, which it does however the process at the other end dies. No
 mount of the node is visible here, so that removing HOME can never reach what the node had mounted under it.
@@ -31,17 +31,12 @@ def clean(home: Path) -> int:
     state: dict[str, Any] = json.loads((home / STATE).read_text())
     deadline = time.monotonic() + _SECONDS
     left = [path for path in map(Path, state["groups"]) if not _removed(path, deadline)]
-    for name, value in state["kernel"].items():
-        _restore(Path(name), value)
     mounted = [line for line in Path("/proc/self/mounts").read_text().splitlines() if str(home) in line]
     if mounted:  # never remove through a mount: it may be a directory of the machine
         print(f"still mounted: {mounted}", file=sys.stderr)
         return len(left) + len(mounted)
     while not _cleared(home) and time.monotonic() < deadline:
         time.sleep(_TICK)
-    for place in state["places"]:  # those that were made for the node; another one may be using them
-        with contextlib.suppress(OSError):
-            Path(place).rmdir()
     return len(left) + home.exists()
 
 
@@ -61,11 +56,6 @@ def _removed(root: Path, deadline: float) -> bool:
             return False
         time.sleep(_TICK)
     return True
-
-
-def _restore(setting: Path, value: str) -> None:
-    if setting.read_text().strip() != value:
-        setting.write_text(value)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,10 @@ _SECONDS = 60.0
 
 def main(plan: dict[str, Any]) -> int:
     """Do what the plan says, until one of the servers ends; returns its status."""
-    for place, target in plan["binds"].items():
-        subprocess.run(["/bin/mount", "--bind", place, target], check=True)
+    for place, writes in plan["overlays"].items():
+        _overlay(Path(place), Path(writes))
+    for source, target in plan["binds"].items():
+        subprocess.run(["/bin/mount", "--bind", source, target], check=True)
     runtime = _start(plan["runtime"])
     _await_socket(Path(plan["socket"]), runtime)
     servers = {runtime, _start(plan["kubelet"])}
@@ -32,6 +34,15 @@ def main(plan: dict[str, Any]) -> int:
         if pid in servers:
             print(f"process {pid} of {servers} ended with {os.waitstatus_to_exitcode(status)}", file=sys.stderr)
             return 1
+
+
+def _overlay(place: Path, writes: Path) -> None:
+    """Let what is written below `place` go to a directory of the node."""
+    upper, work = writes / "upper", writes / "work"
+    upper.mkdir(parents=True)
+    work.mkdir()
+    options = f"lowerdir={place},upperdir={upper},workdir={work}"
+    subprocess.run(["/bin/mount", "-t", "overlay", "overlay", "-o", options, str(place)], check=True)
 
 
 def _start(server: dict[str, Any]) -> int:

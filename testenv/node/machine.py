@@ -40,6 +40,8 @@ def why_not() -> str | None:
         return "a real node needs root: containers, mounts and control groups are made"
     if not os.access(CONTROL_GROUPS, os.W_OK):
         return f"a real node needs control groups that it may write under {CONTROL_GROUPS}"
+    if os.environ.get("USE_EXISTING_CLUSTER", "").lower() == "true":
+        return "USE_EXISTING_CLUSTER is set: a real node joins a control plane of its own only"
     if missing() and shutil.which("apt-get") is None:
         return f"{', '.join(missing())} are missing, and there is no apt-get to install them with"
     return None

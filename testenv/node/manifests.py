@@ -1,7 +1,7 @@
 """The workloads of an Airflow, in the shape and with the labels of the official chart, and what they need around them.
 
-What is ours in a pod is what `deploy/kubernetes/values-official.yaml` puts there: the init container, its two
-volumes, and one variable.
+What is ours in a pod, and what our account may do, is read from the files that we ship: `values-official.yaml`, the
+Role, and the admission policies of `deploy/kubernetes/`, filled in for these workloads.
 """
 
 from __future__ import annotations
@@ -11,80 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from airflow_package_manager.adapters.kubernetes import permissions
+import yaml
+
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET
+from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
+from airflow_package_manager.adapters.kubernetes.manifests import manifests as shipped
 from testenv.node import airflow_image
+from testenv.node.components import COMPONENTS, RELEASE, Component
 
 Object = dict[str, Any]
-RELEASE = "airflow"
 CONFIG_MAP = "airflow-config-pypi"
-STAMP = "airflow-package-manager/revision"
 ENVIRONMENT_SECRET = "airflow-environment"  # noqa: S105  a name
+INDEX_SECRET = "package-index"  # noqa: S105  a name
 INSTALLER = "package-manager"
-SITE = "/opt/package-manager"
-LOCKS = "/etc/package-manager/locks"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN_SECONDS = 3600
-
-
-@dataclass(frozen=True)
-class Component:
-    """One workload."""
-
-    name: str
-    """As the chart's label says it."""
-    arguments: str
-    """Of `airflow`."""
-    kind: str
-    grace: int
-    """Seconds between SIGTERM and SIGKILL."""
-    probe: Sequence[str] = ()
-    replicas: int = 1
-    strategy: Mapping[str, Any] | None = None
-
-    @property
-    def workload(self) -> str:
-        """Return the name of its workload."""
-        return f"{RELEASE}-{self.name}"
-
-    @property
-    def collection(self) -> str:
-        """Return the last part of the path of its kind in the API."""
-        return f"{self.kind.lower()}s"
-
-
-def _job(kind: str) -> tuple[str, ...]:
-    return ("python", f"{airflow_image.PROBES}/fresh_job.py", kind)
-
-
-COMPONENTS = (
-    Component("scheduler", "scheduler --skip-serve-logs", "Deployment", 10, _job("SchedulerJob")),
-    Component(
-        "worker",
-        'celery worker --skip-serve-logs --celery-hostname "celery@$POD_NAME"',
-        "StatefulSet",
-        60,
-        ("python", f"{airflow_image.PROBES}/worker_answers.py"),
-        replicas=2,
-    ),
-    Component("triggerer", "triggerer --skip-serve-logs", "StatefulSet", 30, _job("TriggererJob")),
-    Component(
-        "dag-processor",
-        "dag-processor",
-        "Deployment",
-        30,
-        _job("DagProcessorJob"),
-        strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "100%", "maxUnavailable": "50%"}},
-    ),
-    # The pods share the network of the node: a second api-server could not have the port of the first.
-    Component(
-        "api-server",
-        "api-server --workers 1",
-        "Deployment",
-        30,
-        strategy={"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 0, "maxUnavailable": 1}},
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -100,45 +41,42 @@ class Places:
     cluster_port: int
 
 
-def secret(namespace: str, environment: Mapping[str, str]) -> Object:
-    """Return the Secret from which each container has its environment."""
-    metadata = {"name": ENVIRONMENT_SECRET, "namespace": namespace}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": dict(environment)}
+def installation(namespace: str) -> Installation:
+    """Return what fills the files that we ship in for these workloads."""
+    return Installation(
+        namespace=namespace,
+        account=f"{RELEASE}-api-server",
+        config_map=CONFIG_MAP,
+        workloads={
+            kind: tuple(component.workload for component in COMPONENTS if component.kind == kind.name)
+            for kind in (DEPLOYMENT, STATEFUL_SET)
+        },
+        template=(DEPLOYMENT, f"{RELEASE}-scheduler"),
+        image=airflow_image.TAG,
+    )
+
+
+def secrets(namespace: str, environment: Mapping[str, str]) -> list[Object]:
+    """Return the Secrets from which Airflow's containers have their environment, and the installer its part of it."""
+    index = {name: value for name, value in environment.items() if name.startswith(("AIRFLOW__PACKAGE_", "SSL_"))}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": namespace},
+            "stringData": dict(content),
+        }
+        for name, content in ((ENVIRONMENT_SECRET, environment), (INDEX_SECRET, index))
+    ]
 
 
 def accounts(namespace: str) -> list[Object]:
-    """Return a service account for each component, and the Role for that of the api-server: what we ship, no more."""
-    store = (CONFIG_MAP, f"{CONFIG_MAP}-locks")
-    workloads = {
-        kind: [component.workload for component in COMPONENTS if component.kind == kind.name]
-        for kind in (DEPLOYMENT, STATEFUL_SET)
-    }
-    group = "rbac.authorization.k8s.io"
-    metadata = {"name": "airflow-package-manager", "namespace": namespace}
-    api_server = {"kind": "ServiceAccount", "name": f"{RELEASE}-api-server", "namespace": namespace}
-    return [
-        *(
-            {
-                "apiVersion": "v1",
-                "kind": "ServiceAccount",
-                "metadata": {"name": component.workload, "namespace": namespace},
-            }
-            for component in COMPONENTS
-        ),
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "Role",
-            "metadata": metadata,
-            "rules": permissions.rules(store, workloads),
-        },
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": metadata["name"]},
-            "subjects": [api_server],
-        },
+    """Return a service account for each component, and the Role and policies that we ship for the api-server's."""
+    made = [
+        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": one.workload, "namespace": namespace}}
+        for one in COMPONENTS
     ]
+    return [*made, *filter(None, yaml.safe_load_all(shipped(installation(namespace))))]
 
 
 def workload(component: Component, namespace: str, places: Places) -> Object:
@@ -147,7 +85,7 @@ def workload(component: Component, namespace: str, places: Places) -> Object:
     spec: Object = {
         "replicas": component.replicas,
         "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels}, "spec": _pod(component, places)},
+        "template": {"metadata": {"labels": labels}, "spec": _pod(component, namespace, places)},
     }
     if component.kind == "StatefulSet":
         spec["serviceName"] = component.workload
@@ -161,29 +99,20 @@ def workload(component: Component, namespace: str, places: Places) -> Object:
     return {"apiVersion": "apps/v1", "kind": component.kind, "metadata": metadata, "spec": spec}
 
 
-def _pod(component: Component, places: Places) -> Object:
-    volumes, mounts = airflow_image.mounts(places.environment)
-    for name, source, target in (
-        ("dags", places.dags, "dags"),
-        ("logs", places.logs, "logs"),
-        ("users", places.users, "users"),
-    ):
+def _pod(component: Component, namespace: str, places: Places) -> Object:
+    values = yaml.safe_load(manifest("values-official.yaml", installation(namespace)))
+    image_volumes, image_mounts = airflow_image.mounts(places.environment)
+    volumes, mounts = [*image_volumes, *values["volumes"]], [*image_mounts, *values["volumeMounts"]]
+    for name, source in (("dags", places.dags), ("logs", places.logs), ("users", places.users)):
         volumes.append({"name": name, "hostPath": {"path": str(source), "type": "Directory"}})
-        mounts.append({"name": name, "mountPath": f"{airflow_image.HOME}/{target}", "readOnly": name == "dags"})
-    volumes.append({"name": "package-manager", "emptyDir": {}})
-    locks = {"name": f"{CONFIG_MAP}-locks", "optional": True}
-    volumes.append({"name": "package-manager-locks", "configMap": locks})
+        mounts.append({"name": name, "mountPath": f"{airflow_image.HOME}/{name}", "readOnly": name == "dags"})
     main: Object = {
         "name": component.name,
         "image": airflow_image.TAG,
-        "imagePullPolicy": "Never",
         "args": ["bash", "-c", f"exec airflow {component.arguments}"],
         "envFrom": [{"secretRef": {"name": ENVIRONMENT_SECRET}}],
-        "env": [
-            _field("POD_NAME", "metadata.name"),
-            {"name": "AIRFLOW_PACKAGE_MANAGER_SITE", "value": f"{SITE}/active"},
-        ],
-        "volumeMounts": [*mounts, {"name": "package-manager", "mountPath": SITE, "readOnly": True}],
+        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, *values["env"]],
+        "volumeMounts": mounts,
         "startupProbe": _startup(component, places),
     }
     if component.name == "worker":  # only the parent hears SIGTERM, so that running tasks finish
@@ -195,7 +124,7 @@ def _pod(component: Component, places: Places) -> Object:
         ]
         main["readinessProbe"] = {"httpGet": _version(places), "periodSeconds": 5, "timeoutSeconds": 10}
         volumes.append({"name": "account", "projected": {"sources": _account()}})
-        main["volumeMounts"].append({"name": "account", "mountPath": ACCOUNT, "readOnly": True})
+        mounts.append({"name": "account", "mountPath": ACCOUNT, "readOnly": True})
     return {
         "hostNetwork": True,
         "serviceAccountName": component.workload,
@@ -203,29 +132,18 @@ def _pod(component: Component, places: Places) -> Object:
         "enableServiceLinks": False,
         "securityContext": {"runAsUser": airflow_image.USER, "runAsGroup": 0, "fsGroup": 0},
         "terminationGracePeriodSeconds": component.grace,
-        "initContainers": [_installer(mounts)],
+        "initContainers": [_installer(one, image_mounts) for one in values[component.values]["extraInitContainers"]],
         "containers": [main],
         "volumes": volumes,
     }
 
 
-def _installer(mounts: Sequence[Object]) -> Object:
-    """Return our init container: it installs the lock of the revision that the pod template is stamped with."""
-    command = ["python", "-m", "airflow_package_manager.installer", "--locks", LOCKS, "--directory", SITE]
-    command += ["--stamp=$(PACKAGE_MANAGER_STAMP)", "--wait", "120", "--active", f"{SITE}/active"]
+def _installer(container: Mapping[str, Any], image_mounts: Sequence[Object]) -> Object:
+    """Return our init container, with what makes this image and, as for a private index, where packages come from."""
     return {
-        "name": INSTALLER,
-        "image": airflow_image.TAG,
-        "imagePullPolicy": "Never",
-        "command": [*command, "--report", "/dev/termination-log"],
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "envFrom": [{"secretRef": {"name": ENVIRONMENT_SECRET}}],
-        "env": [_field("PACKAGE_MANAGER_STAMP", f"metadata.annotations['{STAMP}']")],
-        "volumeMounts": [
-            *(mount for mount in mounts if mount["name"].startswith("image-")),
-            {"name": "package-manager", "mountPath": SITE},
-            {"name": "package-manager-locks", "mountPath": LOCKS, "readOnly": True},
-        ],
+        **container,
+        "envFrom": [{"secretRef": {"name": INDEX_SECRET}}],
+        "volumeMounts": [*image_mounts, *container["volumeMounts"]],
     }
 
 
@@ -237,10 +155,6 @@ def _startup(component: Component, places: Places) -> Object:
 
 def _version(places: Places) -> Object:
     return {"host": "127.0.0.1", "port": places.api_port, "path": "/api/v2/version"}
-
-
-def _field(name: str, path: str) -> Object:
-    return {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
 def _account() -> list[Object]:

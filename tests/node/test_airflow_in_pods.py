@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_package_manager.domain import report
-from testenv.node.manifests import COMPONENTS, CONFIG_MAP, INSTALLER
+from testenv.node.components import COMPONENTS
+from testenv.node.manifests import CONFIG_MAP, INSTALLER
 from tests.plugin import journey
 
 if TYPE_CHECKING:
@@ -88,20 +89,44 @@ def test_the_dag_that_imports_it_runs_in_a_celery_worker(on_the_node: AirflowOnT
 def test_a_package_that_breaks_the_scheduler_at_its_start_is_rolled_back_by_itself(
     on_the_node: AirflowOnTheNode,
 ) -> None:
-    airflow, token = on_the_node.airflow, on_the_node.airflow.token("admin")
     before, text = _pods(on_the_node), _text(on_the_node)
-    planned, secret = journey.plan(airflow, token, "add breaks-scheduler")
+    done = _rolled_back(on_the_node, "scheduler")
+    assert done["problem"]["detail"].startswith("scheduler")
+    assert _text(on_the_node) == text
+    # Nobody else was touched; the new scheduler, which started beside the old one, still takes its time to end.
+    journey.until(lambda: _pods(on_the_node) == before or None, "the pods of before", 60)
+
+
+@pytest.mark.usefixtures("added")
+def test_of_two_workers_only_the_first_is_lost_to_a_package_that_breaks_workers(on_the_node: AirflowOnTheNode) -> None:
+    text, kept = _text(on_the_node), _uids(on_the_node, "worker")["airflow-worker-0"]
+    lost = _uids(on_the_node, "worker")["airflow-worker-1"]
+    done = _rolled_back(on_the_node, "worker")
+    assert done["problem"]["detail"].startswith("worker")
+    assert _text(on_the_node) == text
+    after = _uids(on_the_node, "worker")
+    assert after["airflow-worker-0"] == kept
+    assert after["airflow-worker-1"] != lost
+    digests = {_report(pod).lock_digest for pod in on_the_node.pods() if "deletionTimestamp" not in pod["metadata"]}
+    assert len(digests) == 1, "everybody is back on the lock of before"
+
+
+def _rolled_back(on_the_node: AirflowOnTheNode, component: str) -> dict[str, Any]:
+    """Apply a package that breaks this component at its start, and return the operation, which has been rolled back."""
+    airflow, token = on_the_node.airflow, on_the_node.airflow.token("admin")
+    planned, secret = journey.plan(airflow, token, f"add breaks-{component}")
     assert planned["state"] == "PLANNED", planned["problem"]
     status, answer = journey.apply(airflow, token, planned, secret)
     assert status == 202, answer
     done = journey.ended(airflow, token, planned["id"], SECONDS)
     assert done["state"] == "ROLLED_BACK", (done["problem"], on_the_node.describe())
     assert done["problem"]["code"] == "component-failed"
-    assert "scheduler" in done["problem"]["detail"]
-    assert _text(on_the_node) == text
-    on_the_node.await_ready(60)
-    # The failed pod takes its grace period to end; all others were never touched: the new scheduler starts beside the old.
-    journey.until(lambda: _pods(on_the_node) == before or None, "the pods of before", 60)
+    on_the_node.await_ready(120)
+    return done
+
+
+def _uids(on_the_node: AirflowOnTheNode, component: str) -> dict[str, str]:
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in on_the_node.pods(component)}
 
 
 def _ready(on_the_node: AirflowOnTheNode, component: str) -> int:

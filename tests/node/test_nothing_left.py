@@ -27,13 +27,21 @@ with control_plane(fake_node=False) as cluster, real_node(cluster) as node:
     sys.stdin.read()
 """
 REPOSITORY = Path(__file__).resolve().parents[2]
-MACHINE = ("/run/containerd", "/var/lib/kubelet", "/var/log/containers")
+MACHINE = (
+    "/run/containerd",
+    "/var/lib/kubelet",
+    "/var/lib/cni",
+    "/var/log/containers",
+    "/var/log/pods",
+    "/opt/containerd",
+)
+KERNEL = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
 SECONDS = 30
 
 
 @pytest.mark.parametrize("end", ["by itself", "killed"])
 def test_nothing_is_left_of_a_node(end: str) -> None:
-    there = {place for place in MACHINE if Path(place).exists()}
+    machine = _machine()
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         cwd=REPOSITORY,
@@ -47,6 +55,7 @@ def test_nothing_is_left_of_a_node(end: str) -> None:
         node, cluster = homes
         assert _processes(node), "the container is found when it is there"
         assert _control_groups(node)
+        assert _machine() == machine
         assert not _mounts(node), "nobody else sees the mounts of the node, even while it runs"
         if end == "killed":
             owner.send_signal(signal.SIGKILL)
@@ -57,9 +66,15 @@ def test_nothing_is_left_of_a_node(end: str) -> None:
     while time.monotonic() < deadline and (left := _left(node, cluster)):
         time.sleep(0.1)
     assert not left
-    assert {place for place in MACHINE if Path(place).exists()} == there
+    assert _machine() == machine
     if end == "by itself":
         assert not cluster.exists()
+
+
+def _machine() -> dict[str, object]:
+    """Return what a kubelet and a containerd change on a machine that is theirs."""
+    places: dict[str, object] = {place: Path(place).exists() for place in MACHINE}
+    return places | {name: Path("/proc/sys", name).read_text() for name in KERNEL}
 
 
 def _left(node: Path, cluster: Path) -> list[object]:
@@ -92,3 +107,11 @@ def _mounts(home: Path) -> list[str]:
 
 def _control_groups(home: Path) -> list[str]:
     return [path for path, _, _ in os.walk("/sys/fs/cgroup") if home.name in path]
+
+
+def test_where_no_node_can_be_one_line_says_why() -> None:
+    asked = "import os; from testenv.node import why_not; os.setuid(65534); print(why_not())"
+    done = subprocess.run(
+        [sys.executable, "-c", asked], cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "a real node needs root: containers, mounts and control groups are made\n"
