@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import os
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from airflow_package_manager.domain.lock import Lock, Pin
 from airflow_package_manager.installer import gate
 from airflow_package_manager.installer.image import ImageDistribution
+from airflow_package_manager.installer.site_owners import Refusal
 from testenv.catalogue import overwrites
 from testenv.package_index import PackageIndexServer
 from testenv.wheels import wheel
@@ -24,6 +27,11 @@ IMAGE = {
     "old-namespace": {"oldspace/__init__.py": "__path__ = extend_path(__path__, __name__)\n", "oldspace/a.py": ""},
     "careless": {"careless.py": "", "tests/__init__.py": "", "tests/test_one.py": ""},
 }
+
+
+def digest_of(text: str) -> str:
+    """Return what a RECORD says of a file."""
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
 class World:
@@ -53,10 +61,10 @@ class World:
             for path, text in files.items():
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_text(text)
-                rows.writerow((path, f"sha256={hash(text)}", len(text)))
+                rows.writerow((path, digest_of(text), len(text)))
         return info
 
-    def refusal(self) -> gate.Refusal | None:
+    def refusal(self) -> Refusal | None:
         lock = Lock("cp311", "linux_x86_64", "0" * 64, "0" * 64, tuple(sorted(self.pins)))
         return gate.refusal(str(self.site), lock, self.image)
 
@@ -243,6 +251,61 @@ def test_refuses_two_owners_of_one_path_unless_they_agree(world: World) -> None:
     assert found is not None
     assert "first" in found.reason
     assert "third" in found.reason
+
+
+@pytest.mark.parametrize("digest", ["", digest_of("good"), digest_of("evil")])
+def test_believes_no_record_about_a_path_with_two_owners(world: World, digest: str) -> None:
+    world.install("victim", {"victim.py": "good"})
+    world.install("evil", {"victim.py": "evil"})
+    for name in ("victim", "evil"):
+        (world.site / f"{name}-1.0.dist-info" / "RECORD").write_text(f"victim.py,{digest},4\n")
+    found = world.refusal()
+    assert (found is None) == (digest == digest_of("evil"))  # then both say that this is what they bring
+
+
+BYTECODE = {
+    "of a package": {"victim/__pycache__/__init__.cpython-311.pyc": ""},
+    "optimised": {"victim/__pycache__/__init__.cpython-311.opt-1.pyc": ""},
+    "at the root": {"__pycache__/single.cpython-311.pyc": ""},
+    "with the source brought along": {
+        "__pycache__/single.cpython-311.pyc": "",
+        "single.py": "",
+    },
+    "for a source of the image": {"__pycache__/single_file.cpython-311.pyc": ""},
+    "for no source": {"evil/__pycache__/other.cpython-311.pyc": ""},
+    "deeper": {"victim/__pycache__/more/data": ""},
+}
+
+
+@pytest.mark.parametrize("case", BYTECODE)
+def test_refuses_bytecode_for_the_source_of_another_wheel(world: World, case: str) -> None:
+    world.install("victim", {"victim/__init__.py": "", "single.py": ""})
+    world.install("evil", {"evil/__init__.py": "", **BYTECODE[case]})
+    found = world.refusal()
+    assert found is not None
+    assert "__pycache__" in found.path
+    assert "evil" in found.reason
+    assert "would stand for" in found.reason
+
+
+def test_lets_careless_bytecode_of_a_wheels_own_through(world: World) -> None:
+    files = {
+        "own/__init__.py": "",
+        "own/__pycache__/__init__.cpython-311.pyc": "",
+        "__pycache__/one.cpython-311.pyc": "",
+    }
+    world.install("own", {**files, "one.py": ""})
+    assert world.refusal() is None
+
+
+@pytest.mark.parametrize("path", ["victim/part.abi3.so", "victim/part/__init__.py", "victim/part.pyc", "victim.so"])
+def test_refuses_a_second_form_of_another_wheels_module(world: World, path: str) -> None:
+    world.install("victim", {"victim/__init__.py": "", "victim/part.py": ""})
+    world.install("evil", {path: ""})
+    found = world.refusal()
+    assert found is not None
+    assert "are the same module" in found.reason
+    assert path in found.reason
 
 
 def test_refuses_what_no_distribution_of_the_image_names(world: World) -> None:

@@ -10,11 +10,11 @@ import filecmp
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from airflow_package_manager.domain.lock import Lock
 from airflow_package_manager.installer.image import ImageDistribution, headers_of, metadata_of
 from airflow_package_manager.installer.site_marker import recorded
+from airflow_package_manager.installer.site_owners import MODULE, Refusal, conflict, names_in, owner_in, text_of
 
 _AT_START = frozenset({"sitecustomize", "usercustomize"})
 INERT = {"distutils-precedence.pth": "setuptools"}
@@ -27,20 +27,9 @@ _SETTINGS = "airflow_local_settings"
 """Airflow imports it at every start, and a site's would win over the administrator's own."""
 _OURS = ("airflow_package_manager", "airflow_package_manager_site")
 _PROVIDERS = "airflow/providers/"
-_SUFFIX = re.compile(r"\.(?:py|pyc|(?:[A-Za-z0-9_.-]+\.)?so|(?:[A-Za-z0-9_.-]+\.)?pyd)")
 _NEVER_IMPORTED = frozenset({"tests", "test", "docs", "doc", "examples", "benchmarks", "scripts"})
 """What careless wheels bring beside their package: hiding another one's is harmless, replacing a file of it is not."""
 _EXTENDS_PATH = re.compile(r"\bextend_path\s*\(|\bdeclare_namespace\s*\(")
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a site may not be used."""
-
-    path: str
-    """Within the site."""
-    reason: str
-    """One sentence for people that names path and owner."""
 
 
 def refusal(site: str, lock: Lock, image: Mapping[str, ImageDistribution]) -> Refusal | None:
@@ -49,12 +38,12 @@ def refusal(site: str, lock: Lock, image: Mapping[str, ImageDistribution]) -> Re
     for path, kind in paths:
         reason = _reason(path, kind)
         if reason is not None and not _inert(site, path, kind):
-            return Refusal(path, f"{path!r} {reason} (from {_owner_in(site, path)}).")
-    found = _other_distribution(site, lock) or _two_owners(site)
+            return Refusal(path, f"{path!r} {reason} (from {owner_in(site, path)}).")
+    found = _other_distribution(site, lock) or conflict(site)
     if found is not None:
         return found
     # Scripts come last on PATH and cannot win; metadata was compared with the lock just now.
-    names = [name for name in _names(site) if name != "bin" and not name.endswith(".dist-info")]
+    names = [name for name in names_in(site) if name != "bin" and not name.endswith(".dist-info")]
     return _Overlap(site, lock, image).first(names)
 
 
@@ -95,12 +84,12 @@ def _reason(path: str, kind: str) -> str | None:
 
 
 def _inert(site: str, path: str, kind: str) -> bool:
-    return kind == "file" and path in INERT and _owner_in(site, path).partition(" ")[0] == INERT[path]
+    return kind == "file" and path in INERT and owner_in(site, path).partition(" ")[0] == INERT[path]
 
 
 def _other_distribution(site: str, lock: Lock) -> Refusal | None:
     expected = {pin.name for pin in lock.pins}
-    for name in sorted(_names(site)):
+    for name in sorted(names_in(site)):
         # importlib.metadata takes these names in any case, and believes the name inside.
         if not name.lower().endswith((".dist-info", ".egg-info")):
             continue
@@ -111,19 +100,6 @@ def _other_distribution(site: str, lock: Lock) -> Refusal | None:
             shown = "an unknown distribution" if one is None else f"{one[0]} {one[1]}"
             return Refusal(name, f"{name!r} is the metadata of {shown}, which the lock does not name so.")
         expected.remove(found[0])  # a second one of the same project would say another version
-    return None
-
-
-def _two_owners(site: str) -> Refusal | None:
-    owners: dict[str, tuple[str, str]] = {}
-    for record in _records(site):
-        name = record.partition("-")[0]
-        for path, digest in recorded(_text(f"{site}/{record}/RECORD")):
-            if path.startswith("/") or ".." in path.split("/"):
-                return Refusal(path, f"{path!r} leads out of the site (from {name}).")
-            other = owners.setdefault(path, (name, digest))
-            if other[0] != name and other[1] != digest:
-                return Refusal(path, f"{path!r} is in both {other[0]} and {name}, with different content.")
     return None
 
 
@@ -155,9 +131,9 @@ class _Overlap:
 
     def _directory(self, path: str) -> Refusal | None:
         prefix, _, name = path.rpartition("/")
-        inside = _names(f"{self._site}/{path}")
+        inside = names_in(f"{self._site}/{path}")
         meets = any(name in self._listing(root, prefix) for root in self._roots)
-        starts = [name for name in inside if name.startswith("__init__.") and _SUFFIX.fullmatch(name[8:])]
+        starts = [name for name in inside if name.startswith("__init__.") and MODULE.fullmatch(name[8:])]
         if path.startswith(_PROVIDERS) and (others := self._modules(path, "__init__")):
             return self._refuse(path, others, always=True)
         if not starts:
@@ -176,7 +152,7 @@ class _Overlap:
             found = self._refuse(path, [path])
             if found is not None:
                 return found
-        if name == f"{stem}.py" or _SUFFIX.fullmatch(name.removeprefix(stem)):
+        if name == f"{stem}.py" or MODULE.fullmatch(name.removeprefix(stem)):
             hidden = [other for other in self._modules(prefix, stem) if other != path]
             package = f"{prefix}/{stem}".lstrip("/")
             if any(stem in self._listing(root, prefix) for root in self._roots):
@@ -197,13 +173,13 @@ class _Overlap:
                 which = "it" if other == path else f"{other!r}"
                 return Refusal(
                     path,
-                    f"{path!r} (from {_owner_in(self._site, path)}) would replace {which}, which the image's"
+                    f"{path!r} (from {owner_in(self._site, path)}) would replace {which}, which the image's"
                     f" {owner.name} {owner.version} owns.",
                 )
         if path in left and not any(self._record_of(distribution) is None for distribution in self._replaced):
             return Refusal(
                 path,
-                f"{path!r} (from {_owner_in(self._site, path)}) would replace a file of the image that none of its"
+                f"{path!r} (from {owner_in(self._site, path)}) would replace a file of the image that none of its"
                 " distributions names.",
             )
         return None
@@ -214,13 +190,13 @@ class _Overlap:
     def _listing(self, root: str, prefix: str) -> frozenset[str]:
         folder = f"{root}/{prefix}"
         if folder not in self._listings:
-            self._listings[folder] = frozenset(_names(folder))
+            self._listings[folder] = frozenset(names_in(folder))
         return self._listings[folder]
 
     def _modules(self, prefix: str, stem: str) -> list[str]:
         """Return the image's files that are imported as `stem` in `prefix`, directories not counted."""
         names = {name for root in self._roots for name in self._listing(root, prefix)}
-        found = (name for name in names if name.startswith(f"{stem}.") and _SUFFIX.fullmatch(name[len(stem) :]))
+        found = (name for name in names if name.startswith(f"{stem}.") and MODULE.fullmatch(name[len(stem) :]))
         return sorted(f"{prefix}/{name}".lstrip("/") for name in found)
 
     def _image_files(self, path: str) -> list[str]:
@@ -232,7 +208,7 @@ class _Overlap:
 
     def _extends_its_path(self, path: str, starts: list[str]) -> bool:
         """Tell whether a package lets the image's parts of it be seen (a compiled `__init__` beside it would win)."""
-        return starts == ["__init__.py"] and bool(_EXTENDS_PATH.search(_text(f"{self._site}/{path}/__init__.py")))
+        return starts == ["__init__.py"] and bool(_EXTENDS_PATH.search(text_of(f"{self._site}/{path}/__init__.py")))
 
     def _identical(self, path: str) -> bool:
         mine = f"{self._site}/{path}"
@@ -258,34 +234,6 @@ class _Overlap:
 
     def _record_of(self, distribution: ImageDistribution) -> str | None:
         try:
-            return _text(f"{distribution.metadata}/RECORD")
+            return text_of(f"{distribution.metadata}/RECORD")
         except (FileNotFoundError, NotADirectoryError):
             return None
-
-
-def _owner_in(site: str, path: str) -> str:
-    """Return the distribution of the site that brought the path, for people."""
-    for record in _records(site):
-        if any(path == known for known, _digest in recorded(_text(f"{site}/{record}/RECORD"))):
-            return record.removesuffix(".dist-info").replace("-", " ")
-    return "no distribution"
-
-
-def _records(site: str) -> list[str]:
-    return sorted(
-        name
-        for name in _names(site)
-        if name.endswith(".dist-info") and os.path.isfile(f"{site}/{name}/RECORD")  # noqa: PTH113 - as above
-    )
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return os.listdir(folder)  # noqa: PTH208 - called for each directory
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _text(path: str) -> str:
-    with open(path, encoding="utf-8", errors="replace") as stream:  # noqa: PTH123 - as above
-        return stream.read()
