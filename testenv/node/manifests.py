@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET
 from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager.adapters.kubernetes import owners
 from airflow_package_manager.adapters.kubernetes.api import Api, Listing, WatchEvent

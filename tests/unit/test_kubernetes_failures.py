@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager.adapters.kubernetes.failures import Request, failure
 from airflow_package_manager.adapters.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, KINDS, POD, Kind

@@ -147,7 +147,7 @@ class Connection:
 
     def _load(self) -> Any:  # noqa: ANN401  the client is imported late
         try:
-            import yaml
+            import yaml  # type: ignore[import-untyped]  # noqa: PLC0415  the client brings it
             from kubernetes import config  # noqa: PLC0415  seconds and 60 to 130 MB, for who needs it
             from kubernetes.client import ApiClient, Configuration  # noqa: PLC0415  same
             from kubernetes.config.incluster_config import InClusterConfigLoader  # noqa: PLC0415  same
