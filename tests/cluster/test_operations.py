@@ -58,7 +58,14 @@ class Life:
             report = REFUSED if outcome == "fail-install" else installed(1, digest)
             scripts = [
                 script(None, report=installed(None, "0" * 64)),
-                script(1, outcome, preflight=outcomes.get("preflight", "ok"), report=report, check=PASSED),
+                script(
+                    1,
+                    outcome,
+                    preflight=outcomes.get("preflight", "ok"),
+                    report=report,
+                    check=PASSED,
+                    crash_after="300ms",
+                ),
             ]
             self.house.make(kind, component, replicas=2, scripts=scripts)
         for component in KINDS:
