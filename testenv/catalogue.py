@@ -166,5 +166,6 @@ def _plugin(name: str, version: str, body: str) -> IndexFile:
         name,
         version,
         files={f"{module}.py": body + _PLUGIN.format(module=module)},
-        entry_points={"airflow.plugins": {module: f"{module}:Plugin"}},
+        # A Celery worker loads no plugin of Airflow when it starts, but every command that a package brings to Celery.
+        entry_points={group: {module: f"{module}:Plugin"} for group in ("airflow.plugins", "celery.commands")},
     )

@@ -159,7 +159,3 @@ def _prune(root: Path, keep: tuple[Path, ...]) -> None:
     for path in (*root.glob("airflow-*"), *root.glob("image-*")):
         if path not in keep and path.stat().st_mtime < time.time() - KEPT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    print(environment())

@@ -73,10 +73,6 @@ class Containerd:
         """Load the images of an archive as `docker save` writes it; raises `NodeFailed`."""
         self._ctr("images", "import", "--snapshotter=overlayfs", str(archive))
 
-    def containers(self) -> list[str]:
-        """Return the ids of all containers, sandboxes too."""
-        return self._ctr("containers", "list", "--quiet").split()
-
     def _ctr(self, *arguments: str) -> str:
         command = [machine.program("ctr"), "--address", str(self.socket), "--namespace", NAMESPACE, *arguments]
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
