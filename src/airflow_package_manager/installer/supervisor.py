@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from airflow_package_manager.domain import report as reports
 from airflow_package_manager.domain.report import InstallReport
 from airflow_package_manager.installer import child_record, processes, site_choice, sweeping
+from airflow_package_manager.installer.arguments import known_component
 from airflow_package_manager.installer.child import Child
-from airflow_package_manager.installer.directory import Directory, LastGood, checked_component
+from airflow_package_manager.installer.directory import Directory, LastGood
 from airflow_package_manager.installer.installing import InstallCommand, installer_command
 from airflow_package_manager.installer.readiness import Readiness
 from airflow_package_manager.installer.reporting import Reporter, first_report
@@ -46,7 +47,7 @@ def supervise(
     `InvalidSetting` for a name that is no component and for a system without /proc, `OSError` when the directory
     cannot be written.
     """
-    checked_component(component)
+    known_component(component)
     processes.require_linux()
     return _Supervisor(
         component,
