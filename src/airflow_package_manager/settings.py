@@ -18,6 +18,7 @@ from typing import Any
 
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.redaction import without_credentials
+from airflow_package_manager.web_address import host_of
 
 SECTION = "package_manager"
 ENVIRONMENT_PREFIX = "AIRFLOW__PACKAGE_MANAGER__"
@@ -74,7 +75,7 @@ def _order(raw: str) -> tuple[str, ...]:
 def _url(raw: str) -> str:
     if "@" in raw:
         raise ValueError("an address without credentials (they go into the environment, netrc, or a file)")
-    if raw and not _INDEX_ADDRESS.fullmatch(raw):
+    if raw and (not _INDEX_ADDRESS.fullmatch(raw) or host_of(raw) is None):
         raise ValueError("an http or https address of a Simple API index")
     return raw
 

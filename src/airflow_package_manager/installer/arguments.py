@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.redaction import without_credentials
 from airflow_package_manager.settings import COMPONENTS
+from airflow_package_manager.web_address import host_of
 
 
 def known_component(name: str) -> str:
@@ -26,12 +25,7 @@ def askable(url: str | None) -> str | None:
     """Return the address; raises `InvalidSetting` when nobody can be asked there: nothing would ever count as ready."""
     if url is None:
         return None
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # an impossible port, or half an IPv6 address
-        usable = False
-    if not usable or not url.isascii() or not url.isprintable() or " " in url:
+    if host_of(url) is None or not url.isascii() or not url.isprintable() or " " in url:
         shown = without_credentials(url)
         raise InvalidSetting(
             f"--ready-url {shown!r} is no address that can be asked.",
