@@ -2,7 +2,7 @@
 
 It must be quick (no pathlib), must never raise, and must stay out of the way of its own rescue.
 """
-# ruff: noqa: PTH100, PTH111, PTH113, PTH118, PTH119
+# ruff: noqa: PTH100, PTH111, PTH113, PTH118, PTH119, PTH120
 
 import os
 import sys
@@ -39,10 +39,14 @@ def _activate() -> None:
             raise FileNotFoundError(f"{link} is not a complete site")
         return
     site = os.path.realpath(link)
-    names = [os.path.basename(entry) for entry in sys.path]
-    places = [place for place, name in enumerate(names) if name in {"site-packages", "dist-packages"}]
     if site not in sys.path:
-        sys.path.insert(places[0] if places else len(names), site)
+        place, standard = len(sys.path), os.path.dirname(os.__file__)
+        for number in range(place - 1, -1, -1):  # from the end: PYTHONPATH may name anything, in front
+            if sys.path[number] == standard:
+                break
+            if os.path.basename(sys.path[number]) in {"site-packages", "dist-packages"}:
+                place = number
+        sys.path.insert(place, site)
     scripts = os.path.join(site, "bin")
     folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
     if scripts not in folders:

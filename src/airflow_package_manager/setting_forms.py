@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from airflow_package_manager.web_address import host_of
+
 COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", "api-server")
 """What Airflow 3 can run, in the default order of a rollout: what executes before what parses, the api-server last."""
 _INDEX_ADDRESS = re.compile(
@@ -74,7 +76,7 @@ def url(raw: str) -> str:
     """Return an address, or an empty text."""
     if "@" in raw:
         raise ValueError("an address without credentials (they go into the environment, netrc, or a file)")
-    if raw and not _INDEX_ADDRESS.fullmatch(raw):
+    if raw and (not _INDEX_ADDRESS.fullmatch(raw) or host_of(raw) is None):
         raise ValueError("an http or https address of a Simple API index")
     return raw
 

@@ -83,6 +83,7 @@ def kubernetes(settings: Settings, clock: Clock, environ: Mapping[str, str]) -> 
         snapshot=store.read,
         clock=clock,
         named=settings.components,
+        config_maps=store.names,
         limits=Limits(soak=settings.soak),
         preflight=preflight_job.Options(
             timeout=settings.preflight_timeout,

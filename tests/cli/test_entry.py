@@ -59,6 +59,38 @@ def test_run_without_a_command(desk: Desk) -> None:
         assert "There is no command to run." in said.err
 
 
+def test_run_takes_a_known_component_only(desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    said = desk("run", "--component", "schedular", "--", "true")
+    assert said.status == 78
+    assert "'schedular' is not a component" in said.err
+    assert "dag-processor" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/health",
+        "localhost:8080",
+        "ftp://localhost/",
+        "http://",
+        "http:///x",
+        "http://h:99999/",
+        "http://[x",
+        "http://h/ x",
+    ],
+)
+def test_run_takes_an_address_that_can_be_asked_only(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, url: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    said = desk("run", "--component", "api-server", "--ready-url", url, "--", "true")
+    assert said.status == 78
+    assert "--ready-url" in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from airflow_package_manager.adapters import index_page
 from airflow_package_manager.adapters.index_http import IndexClient
 from airflow_package_manager.errors import IndexUnavailable
 from airflow_package_manager.index_access import IndexAccess
@@ -73,3 +75,27 @@ def test_one_byte_too_much_is_refused() -> None:
         pytest.raises(IndexUnavailable, match="more than 999"),
     ):
         IndexClient(IndexAccess()).get(url, limit=999)
+
+
+@pytest.mark.parametrize("url", ["https://h:99999/x.whl", "https://[bad/x.whl", "https:///x.whl", "file:///etc/passwd"])
+def test_an_address_that_nobody_can_ask_is_an_index_that_cannot_be_used(url: str) -> None:
+    with pytest.raises(IndexUnavailable, match="nobody can ask"):
+        IndexClient(IndexAccess()).get(url, limit=10)
+
+
+@pytest.mark.parametrize(
+    "address", ["https://h:99999/six-1.0-py3-none-any.whl", "https://[bad/six-1.0-py3-none-any.whl"]
+)
+def test_a_page_that_names_one_keeps_its_other_files(address: str) -> None:
+    names = (address, "six-2.0-py3-none-any.whl")
+    html = "".join(f'<a href="{name}">x</a>' for name in names).encode()
+    page = json.dumps({"files": [{"filename": name.rpartition("/")[2], "url": name} for name in names]}).encode()
+    for body, kind in ((html, "text/html"), (page, index_page.JSON_TYPE)):
+        (file,) = index_page.parse(body, kind, "https://packages.example.com/simple/six/")
+        assert str(file.version) == "2.0"
+
+
+def test_a_base_address_that_nobody_can_ask_is_no_base() -> None:
+    body = b'<base href="https://[bad/"><a href="six-2.0-py3-none-any.whl">x</a>'
+    (file,) = index_page.parse(body, "text/html", "https://packages.example.com/simple/six/")
+    assert file.url == "https://packages.example.com/simple/six/six-2.0-py3-none-any.whl"

@@ -47,6 +47,22 @@ def test_standard_library_wins(environment: Environment, site: Path) -> None:
     assert environment.run("-c", "import json; json.dumps(1)", environ={SITE: str(site)}).stderr == ""
 
 
+@pytest.mark.parametrize("name", ["site-packages", "dist-packages"])
+@pytest.mark.parametrize("again", [False, True])
+def test_standard_library_wins_whatever_pythonpath_names(
+    environment: Environment, site: Path, tmp_path: Path, name: str, *, again: bool
+) -> None:
+    (site / "json.py").write_text("raise SystemExit('shadowed')")
+    theirs = tmp_path / "theirs" / name
+    theirs.mkdir(parents=True)
+    standard = [str(Path(os.__file__).parent)] if again else []
+    environ = {SITE: str(site), "PYTHONPATH": os.pathsep.join([str(theirs), *standard, str(theirs)])}
+    found = paths(environment, environ=environ)
+    place = found.index(str(site))
+    assert found[place + 1] == str(environment.packages)
+    assert any(entry.endswith("lib-dynload") for entry in found[:place])
+
+
 def test_pth_inside_a_site_never_runs(environment: Environment, site: Path) -> None:
     (site / "evil.pth").write_text("import sys; sys.stderr.write('ran')\n")
     assert environment.run("-c", "pass", environ={SITE: str(site)}).stderr == ""

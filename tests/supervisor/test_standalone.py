@@ -115,6 +115,13 @@ def test_a_port_in_use_is_refused_at_once(tmp_path: Path) -> None:
             standalone(load({"AIRFLOW_HOME": str(tmp_path)}), host="127.0.0.1", port=port)
 
 
+@pytest.mark.parametrize("port", [-1, 0, 65_536, 99_999])
+def test_a_port_that_cannot_be_is_refused(tmp_path: Path, port: int) -> None:
+    with pytest.raises(InvalidSetting, match="1 to 65535"):
+        standalone(load({"AIRFLOW_HOME": str(tmp_path)}), host="127.0.0.1", port=port)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_is_configured_is_not_overruled(tmp_path: Path) -> None:
     home = {"AIRFLOW_HOME": str(tmp_path)}
     found = load(home)

@@ -13,10 +13,10 @@ import urllib.request
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from airflow_package_manager.errors import IndexRefused, IndexUnavailable
 from airflow_package_manager.index_access import IndexAccess
+from airflow_package_manager.web_address import host_of
 
 _NOT_THERE = frozenset({404, 410})
 _REFUSED = frozenset({401, 403})
@@ -25,6 +25,8 @@ _TAIL = 65536
 """A wheel ends with its directory, and by convention with METADATA and RECORD before it: one request finds both."""
 
 _PART = 1_048_576
+_SHOWN = 200
+"""Characters of an address."""
 
 
 @dataclass(frozen=True)
@@ -79,9 +81,12 @@ class IndexClient:
 
         `limit` is the largest body in bytes, also after decompression.
         """
-        host = urlsplit(url).hostname or url
-        if urlsplit(url).scheme not in {"http", "https"}:
-            raise IndexUnavailable(f"The index {host} names an address that is neither http nor https.", index=host)
+        host = host_of(url)
+        if host is None:
+            raise IndexUnavailable(
+                f"The index names an address that nobody can ask: {self.access.redact(url)[:_SHOWN]!a}.",
+                index=self.access.index_url,
+            )
         request = urllib.request.Request(url, headers=dict(headers or {}))  # noqa: S310 - the scheme was just checked
         known = self.access.credentials(url)
         if known is not None:

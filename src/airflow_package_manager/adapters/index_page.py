@@ -16,6 +16,7 @@ from packaging.utils import InvalidSdistFilename, InvalidWheelFilename, parse_sd
 from packaging.version import InvalidVersion, Version
 
 from airflow_package_manager.errors import IndexUnavailable
+from airflow_package_manager.web_address import host_of
 
 JSON_TYPE = "application/vnd.pypi.simple.v1+json"
 ACCEPT = f"{JSON_TYPE}, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
@@ -67,7 +68,7 @@ def _json_rows(body: bytes, url: str) -> list[dict[str, Any]]:
 def _html_rows(body: bytes, url: str) -> list[dict[str, Any]]:
     text = body.decode("utf-8", "replace")
     base = _BASE.search(text)
-    parser = _Links(urljoin(url, base[1]) if base else url)
+    parser = _Links(_joined(url, base[1]) or url if base else url)
     parser.feed(text)
     parser.close()
     return parser.rows
@@ -85,9 +86,10 @@ class _Links(HTMLParser):
         """Take one link."""
         attributes = dict(attrs)
         href = attributes.get("href")
-        if tag != "a" or not href:
+        joined = _joined(self._base, href) if tag == "a" and href else None
+        if joined is None:
             return
-        address, fragment = urldefrag(urljoin(self._base, href))
+        address, fragment = urldefrag(joined)
         algorithm, _, digest = fragment.partition("=")
         self.rows.append(
             {
@@ -110,9 +112,10 @@ def listed(row: Mapping[str, Any], page: str) -> ListedFile | None:
         return None
     try:
         version, tags = _named(filename)
-        url = urljoin(page, address)
-        _ = urlsplit(url).port  # reading it is what refuses a port that is none
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion, ValueError):
+        return None
+    url = _joined(page, address)
+    if url is None or host_of(url) is None:
         return None
     hashes = row.get("hashes")
     sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
@@ -128,6 +131,13 @@ def listed(row: Mapping[str, Any], page: str) -> ListedFile | None:
         uploaded_at=_typed(row.get("upload-time"), str),
         yanked=yanked if isinstance(yanked, str) else "" if yanked is True else None,
     )
+
+
+def _joined(page: str, address: str) -> str | None:
+    try:
+        return urljoin(page, address)
+    except ValueError:  # half an IPv6 address
+        return None
 
 
 def _named(filename: str) -> tuple[Version, frozenset[Tag] | None]:

@@ -35,6 +35,8 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
 }
 """Component → options: without them scheduler and triggerer serve their logs on every network address."""
 HEALTH = "/api/v2/monitor/health"
+_PORTS = range(1, 65_536)
+"""Port 0 would be another one for each who asks: the api-server, its readiness, and the tasks."""
 _TICK = 0.1
 _STEADY = 60.0
 _LONGEST_PAUSE = 30.0
@@ -172,6 +174,14 @@ def _migrate(airflow: Sequence[str], environment: Mapping[str, str], signals: Si
 
 
 def _require_free(host: str, port: int) -> None:
+    if port not in _PORTS:
+        raise InvalidSetting(
+            f"--port {port} is no port: 1 to 65535.",
+            next_action="Choose another --port.",
+            setting="--port",
+            value=str(port),
+            allowed="1 to 65535",
+        )
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(family, kind, protocol) as listener:

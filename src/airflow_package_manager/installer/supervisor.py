@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from airflow_package_manager.domain import report as reports
 from airflow_package_manager.domain.report import InstallReport
 from airflow_package_manager.installer import child_record, processes, site_choice, sweeping
+from airflow_package_manager.installer.arguments import askable, known_component
 from airflow_package_manager.installer.child import Child
-from airflow_package_manager.installer.directory import Directory, LastGood, checked_component
+from airflow_package_manager.installer.directory import Directory, LastGood
 from airflow_package_manager.installer.installing import InstallCommand, installer_command
 from airflow_package_manager.installer.readiness import Readiness
 from airflow_package_manager.installer.reporting import Reporter, first_report
@@ -43,16 +44,16 @@ def supervise(
     """Run the command under supervision until it ends or a signal asks to stop; return the exit status to end with.
 
     Must be called in the main thread of a process of its own: it takes signals over and adopts orphans. Raises
-    `InvalidSetting` for a name that is no component and for a system without /proc, `OSError` when the directory
+    `InvalidSetting` for a name or address that is none, and without /proc, `OSError` when the directory
     cannot be written.
     """
-    checked_component(component)
+    known_component(component)
     processes.require_linux()
     return _Supervisor(
         component,
         command,
         settings,
-        ready_url=ready_url,
+        ready_url=askable(ready_url),
         timing=timing or Timing.of(settings),
         install_command=install_command,
     ).run()
