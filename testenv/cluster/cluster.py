@@ -147,6 +147,11 @@ def add_fake_node(admin: Client, name: str = NODE) -> None:
     admin.request("PATCH", f"/api/v1/nodes/{name}", {"spec": {"taints": None}})
 
 
+def has_fake_node(admin: Client, name: str = NODE) -> bool:
+    """Tell whether the node is there already."""
+    return any(node["metadata"]["name"] == name for node in admin.items("/api/v1/nodes"))
+
+
 def node_is_ready(admin: Client, name: str = NODE) -> bool:
     """Say whether its kubelet, or who plays it, says that it is."""
     conditions = admin.get(f"/api/v1/nodes/{name}").get("status", {}).get("conditions", [])

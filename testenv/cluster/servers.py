@@ -16,7 +16,7 @@ from pathlib import Path
 from testenv.cluster import flags, pki, stages
 from testenv.cluster.build import CONTROL_PLANE, programs
 from testenv.cluster.client import Client
-from testenv.cluster.cluster import NODE, Cluster, add_fake_node, node_is_ready
+from testenv.cluster.cluster import NODE, Cluster, add_fake_node, has_fake_node, node_is_ready
 from testenv.cluster.kubeconfig import Access
 from testenv.cluster.server import Server, Starter, StartFailed
 
@@ -150,22 +150,22 @@ def _started(found: Mapping[str, Path], starter: Starter) -> _Servers:
 
 @contextmanager
 def _existing() -> Iterator[Cluster]:
-    """Use the current kubeconfig; only KWOK and its node are ours, so that scripted pods work there too."""
+    """Use the current kubeconfig; KWOK and its node are added, unless somebody else plays scripted pods there."""
     source = Path(os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or Path.home() / ".kube" / "config")
-    found = programs("kwok")
     with ExitStack() as last:
         home = Path(tempfile.mkdtemp(prefix="package-manager-cluster-"))
         last.callback(shutil.rmtree, home)
         access = Access.read(source, home)
         kubeconfig = access.write(home / "admin.kubeconfig")
-        starter = Starter()
-        last.callback(starter.close)
-        command = flags.kwok(found["kwok"], kubeconfig, stages.write(home / "stages.yaml"))
-        kwok = Server(starter, command, home / "kwok.log")
-        last.callback(kwok.stop, at_once=True)
-        kwok.start()
         admin = Client(access)
-        add_fake_node(admin)
-        kwok.await_answer(lambda: node_is_ready(admin), SECONDS_TO_START)
-        last.callback(admin.delete, f"/api/v1/nodes/{NODE}")
+        if not has_fake_node(admin):
+            starter = Starter()
+            last.callback(starter.close)
+            command = flags.kwok(programs("kwok")["kwok"], kubeconfig, stages.write(home / "stages.yaml"))
+            kwok = Server(starter, command, home / "kwok.log")
+            last.callback(kwok.stop, at_once=True)
+            kwok.start()
+            add_fake_node(admin)
+            last.callback(admin.delete, f"/api/v1/nodes/{NODE}")
+            kwok.await_answer(lambda: node_is_ready(admin), SECONDS_TO_START)
         yield Cluster(kubeconfig, access.url, access.token, access.authority, home, admin)
