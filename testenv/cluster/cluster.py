@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from testenv.cluster.client import Client
 
 TOKEN_SECONDS = 3600
+SECONDS_TO_FOLLOW = 90
 NODE = "kwok-0"
 """The fake node."""
 
@@ -100,8 +101,15 @@ class Cluster:
         self._owner().stop_apiserver(at_once=at_once)
 
     def start_apiserver(self) -> None:
-        """Start it again, on the same address with the same data; returns when it is ready."""
+        """Start it again, on the same address with the same data; returns when it is ready, and KWOK follows it again.
+
+        A client that lost its watches comes back after a pause that grows; a test of pods would wait for that.
+        """
         self._owner().start_apiserver()
+        if has_fake_node(self.admin):
+            path = f"/api/v1/nodes/{NODE}/status"
+            self.admin.request("PATCH", path, {"status": {"conditions": [{"type": "Ready", "status": "False"}]}})
+            self.admin.until(f"/api/v1/nodes/{NODE}", lambda _: node_is_ready(self.admin), SECONDS_TO_FOLLOW)
 
     def restart_apiserver(self, *, at_once: bool = False) -> None:
         """Stop the API server and start it again."""
