@@ -119,7 +119,11 @@ def _from_netrc(path: Path, setting: str) -> dict[str, Credentials]:
             value=str(path),
             allowed="a netrc file",
         ) from None
-    return {host: Credentials(login or "", password or "") for host, (login, _, password) in hosts.items() if password}
+    return {
+        host.lower(): Credentials(login or "", password or "")
+        for host, (login, _, password) in hosts.items()
+        if password
+    }
 
 
 def _from_variable(raw: str) -> dict[str, Credentials]:

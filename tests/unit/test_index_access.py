@@ -94,3 +94,11 @@ def test_an_address_is_masked_to_its_last_at_sign(userinfo: str) -> None:
 def test_redaction_of_uv_output_touches_no_other_value() -> None:
     text = '{"url":"https://u:p@h.example.com:8080/x","by":"a@b","at":"https://h.example.com/y@1"}'
     assert IndexAccess.redact_addresses(text) == text.replace("u:p@", "****@")
+
+
+def test_hosts_of_netrc_are_told_apart_as_hosts_are(tmp_path: Path) -> None:
+    file = tmp_path / "index.netrc"
+    file.write_text("machine Packages.Example.COM login me password hush\n")
+    access = _access(**{PREFIX + "INDEX_CREDENTIALS_FILE": str(file)})
+    assert access.credentials("https://packages.example.com/simple") == Credentials("me", "hush")
+    assert access.credentials("https://PACKAGES.example.com/simple") == Credentials("me", "hush")
