@@ -88,7 +88,7 @@ def _good() -> tuple[IndexFile, ...]:
         wheel("good-with-dependency", "1.0", requires=["good-package>=1.0"]),
         *(wheel("brings-another", version, requires=["brought-along"]) for version in ("1.0", "1.1")),
         wheel("brought-along", "1.0"),
-        *(wheel(f"plain-{number}", "1.0") for number in ("one", "two", "three")),
+        *(wheel(f"plain-{number}", "1.0") for number in ("one", "two", "three", "four")),
         wheel("good-extra", "1.0", extras={"more": ["good-package<2"]}),
         wheel(
             "good-script",

@@ -24,15 +24,21 @@ if TYPE_CHECKING:
 CREDENTIALS_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_INDEX_CREDENTIALS"
 """Addresses separated by spaces, such as ``https://user:password@packages.example.com``; one per host."""
 MASK = "****"
-_USERINFO = re.compile(r"(?<=://)[^/\s@'\"`]*@")
+_USERINFO = re.compile(r"(?<=://)[^/\s'\"`]*@")
+_LONGEST_NAME = 12
+"""Characters of a user beside a password; a longer one may be a token, and masking a name costs nothing."""
 
 
 @dataclass(frozen=True)
 class Credentials:
     """User and password; never shown."""
 
-    user: str
+    user: str = field(repr=False)
     password: str = field(repr=False)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return what may not be shown: some indexes take a token as the user."""
+        return (self.password, self.user) if not self.password or len(self.user) > _LONGEST_NAME else (self.password,)
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ class IndexAccess:
     def redact(self, text: str) -> str:
         """Return the text without user and password of any address, and without any secret known here."""
         text = self.redact_addresses(text)
-        secrets = {known.password for known in self.by_host.values()}
+        secrets = {secret for known in self.by_host.values() for secret in known.secrets()}
         for secret in sorted(secrets | {quote(secret, safe="") for secret in secrets}, key=len, reverse=True):
             if secret:
                 text = text.replace(secret, MASK)
@@ -119,7 +125,11 @@ def _from_netrc(path: Path, setting: str) -> dict[str, Credentials]:
             value=str(path),
             allowed="a netrc file",
         ) from None
-    return {host: Credentials(login or "", password or "") for host, (login, _, password) in hosts.items() if password}
+    return {
+        host.lower(): Credentials(login or "", password or "")
+        for host, (login, _, password) in hosts.items()
+        if password
+    }
 
 
 def _from_variable(raw: str) -> dict[str, Credentials]:

@@ -20,6 +20,8 @@ def test_it_comes_back_by_itself_with_those_before_it_and_the_rest_is_never_touc
 ) -> None:
     token = airflow.token("admin")
     reports, stored = machine.reports(airflow), machine.stored(airflow)
+    run = journey.run_dag(airflow, token, "sleeps")
+    journey.until(lambda: journey.running(airflow, token, "sleeps", run) or None, "the sleeping task", 60)
 
     identifier = _broken(airflow, component, drives=driver == "cli")
     done = journey.ended(airflow, token, identifier)
@@ -41,6 +43,7 @@ def test_it_comes_back_by_itself_with_those_before_it_and_the_rest_is_never_touc
     assert len(machine.schedulers(airflow.home)) == 1
     said = journey.command(airflow, "status", identifier).stdout
     assert f"{component}: the child ended with status 3" in said, "history says why"
+    assert journey.finished(airflow, token, "sleeps", run) == "success", "a task that ran meanwhile survives"
 
 
 def _broken(airflow: Airflow, component: str, *, drives: bool) -> str:

@@ -70,3 +70,35 @@ def test_redaction_masks_addresses_and_bare_secrets() -> None:
     access = IndexAccess(by_host={"packages.example.com": Credentials("me", "p@ss/word")})
     text = access.redact("GET https://me:x@other.example.com/simple with p@ss/word or p%40ss%2Fword")
     assert text == "GET https://****@other.example.com/simple with **** or ****"
+
+
+@pytest.mark.parametrize("address", ["https://t%2Fken@h.example.com", "https://t%2Fken:@h.example.com"])
+def test_a_user_that_is_a_token_is_a_secret(address: str) -> None:
+    access = _access(**{CREDENTIALS_VARIABLE: address})
+    assert access.redact("no t/ken, no t%2Fken") == "no ****, no ****"
+
+
+def test_a_long_user_beside_a_password_may_be_a_token_and_a_short_one_is_a_name() -> None:
+    known = {"a": Credentials("ghp_0123456789abcdef", "x-oauth-basic"), "b": Credentials("me", "hush")}
+    text = IndexAccess(by_host=known).redact("ghp_0123456789abcdef for me: hush")
+    assert text == "**** for me: ****"
+
+
+@pytest.mark.parametrize("userinfo", ["user:p@ss", "p@ss", "user:p@ss@", "user:p:w"])
+def test_an_address_is_masked_to_its_last_at_sign(userinfo: str) -> None:
+    text = f"tunnel error: 'http://{userinfo}@proxy.example.com:3128/' (see https://h/x) and a@b"
+    masked = IndexAccess().redact(text)
+    assert masked == "tunnel error: 'http://****@proxy.example.com:3128/' (see https://h/x) and a@b"
+
+
+def test_redaction_of_uv_output_touches_no_other_value() -> None:
+    text = '{"url":"https://u:p@h.example.com:8080/x","by":"a@b","at":"https://h.example.com/y@1"}'
+    assert IndexAccess.redact_addresses(text) == text.replace("u:p@", "****@")
+
+
+def test_hosts_of_netrc_are_told_apart_as_hosts_are(tmp_path: Path) -> None:
+    file = tmp_path / "index.netrc"
+    file.write_text("machine Packages.Example.COM login me password hush\n")
+    access = _access(**{PREFIX + "INDEX_CREDENTIALS_FILE": str(file)})
+    assert access.credentials("https://packages.example.com/simple") == Credentials("me", "hush")
+    assert access.credentials("https://PACKAGES.example.com/simple") == Credentials("me", "hush")

@@ -50,8 +50,26 @@ class Client:
         self, method: str, path: str, headers: Mapping[str, str] | None = None, body: Iterable[bytes | None] = ()
     ) -> Reply:
         """Send; each item of `body` is one chunk, None is where the connection ends."""
+        scope = self._scope(method, path, headers)
+        # In a thread of its own: a browser's event loop may be running in this one.
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(self._exchange(scope, list(body)))).result()
+
+    def post_at_once(self, path: str, headers: Mapping[str, str], json: object, times: int) -> list[Reply]:
+        """Send the same request many times before any of them is answered, as one server would get them."""
+        content = json_module.dumps(json).encode()
+        scope = self._scope("POST", path, {"content-type": "application/json", **headers})
+
+        async def all_of_them() -> list[Reply]:
+            return await asyncio.gather(*(self._exchange({**scope, "state": {}}, [content]) for _ in range(times)))
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(all_of_them())).result()
+
+    @staticmethod
+    def _scope(method: str, path: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
         raw_path, _, query = path.partition("?")
-        scope = {
+        return {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
@@ -69,9 +87,6 @@ class Client:
             "server": (HOST, 80),
             "state": {},
         }
-        # In a thread of its own: a browser's event loop may be running in this one.
-        with ThreadPoolExecutor(1) as thread:
-            return thread.submit(lambda: asyncio.run(self._exchange(scope, list(body)))).result()
 
     async def _exchange(self, scope: dict[str, Any], chunks: list[bytes | None]) -> Reply:
         self.raised, self.read = None, 0

@@ -17,6 +17,7 @@ from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.domain.resolution import Image, InstalledDistribution, Project, Release
 from airflow_package_manager.errors import NotAuthenticated
 from airflow_package_manager.manager import PackageManager
+from airflow_package_manager.ports import EventLog, OperationRepository
 from airflow_package_manager.refusals import UnknownProject
 from airflow_package_manager.web.fastapi_app import create_app
 from airflow_package_manager.web.handlers import Api, SessionFacts
@@ -74,7 +75,14 @@ class SmallIndex:
 class House:
     """Everything behind one address."""
 
-    def __init__(self, base_url: str | None = None) -> None:
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        operations: OperationRepository | None = None,
+        events: EventLog | None = None,
+    ) -> None:
+        """Without `operations` and `events` (of a database) both are kept in memory, as `repository`."""
         self.clock = ManualClock()
         self.store = MemoryStore(TEXT)
         self.target = FakeTarget(self.store.peek, self.clock)
@@ -83,6 +91,7 @@ class House:
             self.target.report_image(component, image.image().fingerprint())
         assert image.image().fingerprint() != IMAGE
         self.repository = MemoryRepository(clock=self.clock)
+        self.operations = operations or self.repository
         self.index = SmallIndex()
         self.driven: list[str] = []
         numbers = itertools.count(1)
@@ -91,8 +100,8 @@ class House:
             target=self.target,
             installed=image,
             index=self.index,
-            repository=self.repository,
-            events=self.repository,
+            repository=self.operations,
+            events=events or self.repository,
             policy=Policy(protected=frozenset(), denied=frozenset()),
             clock=self.clock,
             new_token=lambda: f"token-{next(numbers)}-" + "x" * 40,
@@ -120,7 +129,7 @@ class House:
         snapshot = self.store.peek()
         image = StillImage().image()
         proposed = snapshot.text + "tomli>=2\n"
-        operation = self.repository.get(operation_id)
+        operation = self.operations.get(operation_id)
         plan = Plan(
             base_digest=snapshot.digest(),
             base_text=snapshot.text,
@@ -141,19 +150,19 @@ class House:
             directs=("six", "tomli"),
             longest_seconds=240,
         )
-        self.repository.save(
+        self.operations.save(
             dataclasses.replace(operation, state=State.PLANNED, plan=plan, plan_digest=plan.digest()), []
         )
         return plan
 
     def ended(self, operation_id: str) -> None:
         """Do what the driver would, all at once."""
-        operation = self.repository.get(operation_id)
+        operation = self.operations.get(operation_id)
         plan, revision = operation.plan, operation.revision
         assert plan is not None
         assert revision is not None
         for state in (State.PREFLIGHT, State.ROLLING_OUT, State.VERIFYING, State.SUCCEEDED):
-            operation = self.repository.save(
+            operation = self.operations.save(
                 dataclasses.replace(operation, state=state, updated_at=self.clock(), ended_at=self.clock()), []
             )
         self.store.edit(plan.proposed_text)

@@ -1,6 +1,9 @@
 import logging
+from collections.abc import Iterator
 
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 
 from airflow_package_manager.domain.access import Principal
 from airflow_package_manager.errors import DatabaseBusy, StoreUnavailable
@@ -13,6 +16,12 @@ from tests.web.house import PREFIX, House, as_, changing
 EVERY = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda row: f"{row.method} {row.path}")
 VALUES = {"id": "0" * 32, "name": "six", "n": "0"}
 OTHER_METHODS = ["PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"]
+
+
+def _dependencies(dependant: Dependant) -> Iterator[Dependant]:
+    yield dependant
+    for inner in dependant.dependencies:
+        yield from _dependencies(inner)
 
 
 def path(endpoint: Endpoint) -> str:
@@ -140,11 +149,40 @@ def test_strangers_cannot_flood_the_record_and_are_in_it(house: House) -> None:
     assert {event.address for event in events} == {ADDRESS}
 
 
-def test_a_refused_change_of_somebody_known_is_recorded_each_time(house: House) -> None:
+def test_a_refused_change_of_somebody_who_may_change_is_recorded_each_time(house: House) -> None:
     for _ in range(3):
-        house.client.post(PREFIX + "operations", changing("viewer"), {})
+        house.client.post(PREFIX + "operations", changing("admin"), {})
     events, _ = house.repository.all(before=None, limit=100)
-    assert [event.details["code"] for event in events] == ["forbidden"] * 3
+    assert [event.details["code"] for event in events] == ["malformed"] * 3
+
+
+@pytest.mark.parametrize("caller", ["viewer", "reader"])
+def test_who_may_change_nothing_cannot_flood_the_record_and_is_in_it(house: House, caller: str) -> None:
+    for number in range(20):
+        house.client.post(PREFIX + "operations", changing(caller), {})
+        house.client.post(f"{PREFIX}nothing/{number}", changing(caller), {})
+        house.client.request("DELETE", PREFIX + "operations", changing(caller))
+    events, _ = house.repository.all(before=None, limit=100)
+    assert sorted(event.details["what"] for event in events) == [
+        "call DELETE operations",
+        "call POST operations",
+        "call an unknown address",
+    ]
+    assert {event.identity.name for event in events if event.identity} == {caller}
+
+
+def test_a_page_elsewhere_cannot_flood_the_record_by_the_browser_of_an_admin(house: House) -> None:
+    for _ in range(20):
+        house.client.post(PREFIX + "operations", {**changing("admin"), "sec-fetch-site": "cross-site"}, {})
+    events, _ = house.repository.all(before=None, limit=100)
+    assert [event.details["code"] for event in events] == ["cross-origin"]
+
+
+def test_the_application_has_no_route_beside_the_one_that_authenticates(house: House) -> None:
+    (route,) = house.app.routes
+    assert isinstance(route, APIRoute)
+    assert route.path == "/{path:path}"
+    assert house.authenticate in {inner.call for inner in _dependencies(route.dependant)}
 
 
 def test_a_refusal_stands_when_it_cannot_be_recorded(house: House, caplog: pytest.LogCaptureFixture) -> None:

@@ -15,6 +15,12 @@ from functools import cached_property, lru_cache
 
 FORMAT = 1
 MAXIMUM_BYTES = 1_000_000
+RESERVED = frozenset(
+    {"apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk", "airflow-package-manager", "uv"}
+)
+"""Never brought into a site, whether the image has them or not: a second copy would hide or replace Airflow itself."""
+AIRFLOW_PREFIX = "apache-airflow-"
+"""Task SDK, client and providers: whichever of them the image has stays as the image has it."""
 _FIRST_LINE = f"# airflow-package-manager lock, format {FORMAT}"
 _HEADER_KEYS = ("revision", "python", "platform", "image", "requirements")
 _NAME = r"[a-z0-9]+(?:-[a-z0-9]+)*"

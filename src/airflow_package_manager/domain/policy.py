@@ -9,19 +9,14 @@ from dataclasses import asdict, dataclass
 from packaging.requirements import Requirement
 
 from airflow_package_manager.domain.inventory import LineKind
-from airflow_package_manager.domain.lock import Lock, normalised, pins_by_name
+from airflow_package_manager.domain.lock import AIRFLOW_PREFIX, RESERVED, Lock, normalised, pins_by_name
 from airflow_package_manager.domain.requirement_door import DIRECT_REFERENCE_WAY_OUT, applies, shown
 from airflow_package_manager.domain.requirements import RequirementsFile
 from airflow_package_manager.domain.resolution import Image
 from airflow_package_manager.refusals import InvalidRequirementsFile, PolicyViolation
 
-OURSELVES = "airflow-package-manager"
 MAXIMUM_NAMED = 100
 """Violations that one refusal names; its sentence counts them all."""
-RESERVED = frozenset({"apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk", OURSELVES, "uv"})
-"""Never brought into a site, whether the image has them or not: a second copy would hide or replace Airflow itself."""
-AIRFLOW_PREFIX = "apache-airflow-"
-"""Task SDK, client and providers: whichever of them the image has stays as the image has it."""
 
 LINE_RULES = {
     LineKind.OPTION: (

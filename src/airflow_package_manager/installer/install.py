@@ -27,10 +27,6 @@ TYPE_CHECKING = False  # importing typing would cost each start of a component 4
 if TYPE_CHECKING:
     from airflow_package_manager.settings import Settings  # costs 10 ms, and mostly nobody needs them
 
-_ALWAYS_PROTECTED = frozenset(
-    {"apache-airflow", "apache-airflow-core", "apache-airflow-task-sdk", "airflow-package-manager", "uv"}
-)
-
 
 def install(
     directory: Directory,
@@ -128,7 +124,7 @@ def _install(
 
 def _require_unprotected(lock: Lock, image: Mapping[str, ImageDistribution]) -> None:
     for pin in lock.pins:
-        if pin.name in _ALWAYS_PROTECTED or (pin.name.startswith("apache-airflow") and pin.name in image):
+        if pin.name in locks.RESERVED or (pin.name.startswith(locks.AIRFLOW_PREFIX) and pin.name in image):
             raise InstallFailure(
                 "lock-invalid", f"The lock would replace {pin.name}, which belongs to Airflow or to this plugin."
             )

@@ -7,7 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from airflow_package_manager.domain.access import Identity, Principal
+from airflow_package_manager.domain.access import Identity, Permission, Principal
 from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.web.forgery import SAFE_METHODS
 
@@ -15,14 +15,17 @@ ACCESS_CODES = frozenset({"not-authenticated", "forbidden", "cross-origin", "csr
 QUIET_SECONDS = 60.0
 MAXIMUM_KEYS = 1000
 
+_CHANGING = frozenset({Permission.PLAN, Permission.APPLY})
+
 _Key = tuple[Identity | None, str | None, str, str]
 
 
 class RefusalRecord:
     """Remembers what was recorded lately.
 
-    A refused change of a known principal is always recorded. What can be repeated without being known, or by a page
-    that polls, is recorded once a minute for the same caller, address, code and endpoint.
+    A refused change of somebody who may change something is always recorded. What can be repeated without such a
+    permission, by a page elsewhere, or by a page that polls, is recorded once a minute for the same caller, address,
+    code and endpoint.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -34,11 +37,11 @@ class RefusalRecord:
         self, error: PackageManagerError, principal: Principal | None, method: str, address: str | None, what: str
     ) -> bool:
         """Tell whether this refusal is recorded, and remember it."""
-        changes = method not in SAFE_METHODS
-        if principal is not None and changes:
-            return True
         if error.code not in ACCESS_CODES:
-            return False
+            if principal is None or method in SAFE_METHODS:
+                return False
+            if principal.permissions & _CHANGING:
+                return True
         key = (principal.identity if principal else None, address, error.code, what)
         now = self._clock()
         with self._guard:
