@@ -9,7 +9,7 @@ from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.domain.policy import Policy
-from airflow_package_manager.errors import ClusterUnavailable, DatabaseBusy, StoreUnavailable
+from airflow_package_manager.errors import ClusterUnavailable, DatabaseBusy, StoreConflict, StoreUnavailable
 from airflow_package_manager.ports import Heartbeat, ImportFailure
 from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
 from tests.fakes.application import ADMIN, Application, Held, add, remove, update
@@ -59,6 +59,48 @@ def test_a_check_that_passed_is_not_asked_again_when_the_driver_died() -> None:
     assert app.driver("host:2").run(operation.id).state is State.SUCCEEDED
     assert app.kinds(operation.id).count("preflight.passed") == 1
     assert app.kinds(operation.id).count("requirements.written") == 1
+
+
+def test_who_slept_right_before_starting_the_check_leaves_none_behind() -> None:
+    app = Application()
+    operation = app.accepted(add("humanize"))
+    engine, lease = app.engine(), Held(app, operation.id)
+
+    def another() -> None:
+        app.clock.advance(16)
+        assert app.driver("host:2").run(operation.id).state is State.SUCCEEDED
+
+    while not operation.progress.preflight:
+        lease.require()
+        operation = engine.advance(app.repository.get(operation.id), lease)
+    app.faults.meanwhile("target.start_preflight", another)
+    lease.require()
+    with pytest.raises(StoreConflict):
+        engine.advance(app.repository.get(operation.id), lease)
+    assert app.target.preflights == {}
+    assert app.faults.effects[-1] == "target.end_preflight"
+
+
+def test_who_slept_and_finds_the_check_still_running_leaves_it_to_the_other() -> None:
+    app = Application()
+    operation = app.accepted(add("humanize"))
+    engine, lease = app.engine(), Held(app, operation.id)
+    while not operation.progress.preflight:
+        lease.require()
+        operation = engine.advance(app.repository.get(operation.id), lease)
+
+    def another() -> None:
+        app.clock.advance(16)
+        other = Held(app, operation.id)
+        other.holder = "host:2:test"
+        other.require()
+        engine.advance(app.repository.get(operation.id), other)
+
+    app.faults.meanwhile("target.start_preflight", another)
+    lease.require()
+    with pytest.raises(StoreConflict):
+        engine.advance(app.repository.get(operation.id), lease)
+    assert list(app.target.preflights) == [1]
 
 
 def test_no_step_does_more_than_one_mutation() -> None:
