@@ -9,7 +9,13 @@ from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.domain.policy import Policy
-from airflow_package_manager.errors import ClusterUnavailable, DatabaseBusy, StoreConflict, StoreUnavailable
+from airflow_package_manager.errors import (
+    ClusterForbidden,
+    ClusterUnavailable,
+    DatabaseBusy,
+    StoreConflict,
+    StoreUnavailable,
+)
 from airflow_package_manager.ports import Heartbeat, ImportFailure
 from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
 from tests.fakes.application import ADMIN, Application, Held, add, remove, update
@@ -310,6 +316,7 @@ def test_a_third_text_before_staging_is_stale_and_nothing_is_touched() -> None:
     ("effect", "error", "code"),
     [
         ("target.check_restart", UnsupportedWorkload("odd"), "unsupported-workload"),
+        ("store.check_write", ClusterForbidden("no"), "cluster-forbidden"),
         ("store.write", StoreTooLarge("full"), "store-too-large"),
         ("store.read", ValueError("a bug"), "internal"),
     ],
@@ -322,6 +329,17 @@ def test_what_cannot_start_fails_with_nothing_written(effect: str, error: Except
     done = app.driver().run(accepted.id)
     assert (done.state, (done.problem or {})["code"]) == (State.FAILED, code)
     assert app.store.peek() == before
+
+
+def test_a_change_of_the_text_alone_is_not_begun_where_locks_may_not_be_written() -> None:
+    app = Application("# mine\n")
+    accepted = app.accepted(ChangeSet(requirements="# mine\n# more\n"))
+    before = app.store.peek()
+    app.faults.fail("store.check_write", ClusterForbidden("no"))
+    done = app.driver().run(accepted.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.FAILED, "cluster-forbidden")
+    assert app.store.peek() == before
+    assert "store.write" not in app.faults.effects
 
 
 def test_policy_is_asked_again_before_anything_is_written() -> None:

@@ -114,7 +114,10 @@ def _obstacle(step: Step, snapshot: StoreSnapshot) -> Mapping[str, Any] | None:
                 difference=text_difference(plan.base_text, snapshot.text),
             )
         _require_allowed(step, snapshot)
-        if plan.lock_changes() and step.revision not in snapshot.locks:
+        if step.revision in snapshot.locks:
+            return None
+        step.world.store.check_write()
+        if plan.lock_changes():
             for component in plan.components:
                 step.world.target.check_restart(component)
     except PackageManagerError as error:
