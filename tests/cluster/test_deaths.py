@@ -14,10 +14,9 @@ import pytest
 
 from airflow_package_manager.domain.operation import State
 from testenv.cluster import Cluster
-from testenv.package_index import PackageIndexServer
 from tests.cluster.at_once import AtOnce, selected
 from tests.cluster.mortal import Processes, ended, goes_on, until_stopped
-from tests.cluster.trial import ADMIN, LOCK_MAP, MINE, TEXT_MAP, Prepared, Trial, Works, eventually, prepare, trial
+from tests.cluster.trial import ADMIN, LOCK_MAP, TEXT_MAP, Base, Preparations, Trial, Works, eventually, trial
 
 GOOD, BAD = "good", "bad"
 WORKS: Mapping[str, Mapping[str, Works]] = {
@@ -75,23 +74,14 @@ def _cases() -> Iterator[Case]:
 CASES = {str(case): case for case in _cases()}
 
 
-@pytest.fixture(scope="module")
-def prepared(
-    cluster: Cluster, package_index: PackageIndexServer, tmp_path_factory: pytest.TempPathFactory
-) -> Mapping[str, Prepared]:
-    """The operation of each kind, accepted."""
-    home, url = tmp_path_factory.mktemp("prepared"), package_index.url
-    return {
-        GOOD: prepare(cluster, home / GOOD, url, tuple(WORKS[GOOD]), text=None, installed=False),
-        BAD: prepare(cluster, home / BAD, url, tuple(WORKS[BAD]), text=MINE, installed=True),
-    }
+BASES = {GOOD: Base.NOTHING, BAD: Base.INSTALLED}
 
 
 @pytest.fixture(scope="module")
 def ends(
     request: pytest.FixtureRequest,
     cluster: Cluster,
-    prepared: Mapping[str, Prepared],
+    preparations: Preparations,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[AtOnce]:
     processes = Processes()
@@ -99,7 +89,7 @@ def ends(
     def run(name: str) -> None:
         case = CASES[name]
         home = tmp_path_factory.mktemp("trial") / "home"
-        with trial(cluster, home, prepared[case.kind], WORKS[case.kind]) as one:
+        with trial(cluster, home, preparations.get(BASES[case.kind], *WORKS[case.kind]), WORKS[case.kind]) as one:
             (dies if case.fate is signal.SIGKILL else sleeps)(processes, one, case)
 
     made = AtOnce(run, selected(request, "name"))
@@ -109,10 +99,10 @@ def ends(
 
 @pytest.mark.parametrize("kind", list(CHANGES))
 def test_these_are_all_changes(
-    cluster: Cluster, prepared: Mapping[str, Prepared], tmp_path_factory: pytest.TempPathFactory, kind: str
+    cluster: Cluster, preparations: Preparations, tmp_path_factory: pytest.TempPathFactory, kind: str
 ) -> None:
     home = tmp_path_factory.mktemp("trial") / "home"
-    with trial(cluster, home, prepared[kind], WORKS[kind]) as one:
+    with trial(cluster, home, preparations.get(BASES[kind], *WORKS[kind]), WORKS[kind]) as one:
         before = one.pods()
         with one.application() as (app, line):
             app.driver.run(one.prepared.operation.id)

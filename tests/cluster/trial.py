@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -213,7 +215,9 @@ def application(
         engine.dispose()
 
 
-def environment(home: Path, namespace: str, kubeconfig: Path, index: str, **more: str) -> dict[str, str]:
+def environment(
+    home: Path, namespace: str, kubeconfig: Path, index: str, components: Iterable[str], **more: str
+) -> dict[str, str]:
     """Return the settings of an application in a namespace; `more` are further ones."""
     given = {
         "kubeconfig": str(kubeconfig),
@@ -224,7 +228,7 @@ def environment(home: Path, namespace: str, kubeconfig: Path, index: str, **more
         "stop_timeout": "1",
         "ready_timeout": "10",
         "preflight_timeout": "10",
-        "workloads": "; ".join(f"{name}=app={name}" for name in ("scheduler", "worker", "triggerer")),
+        "workloads": "; ".join(f"{name}=app={name}" for name in components),
         "chart": "none",
         **more,
     }
@@ -235,37 +239,58 @@ def environment(home: Path, namespace: str, kubeconfig: Path, index: str, **more
 # --- preparing -----------------------------------------------------------------------------------------------------
 
 
-def prepare(
-    cluster: Cluster, home: Path, index: str, components: tuple[str, ...], *, text: str | None, installed: bool
-) -> Prepared:
-    """Plan and accept ``good-package==2.0`` where the requirements are `text` (None: no ConfigMap).
+class Base(Enum):
+    """What is there before the operation."""
 
-    With `installed`, revision 1 has brought ``good-package==1.0`` before. Nothing runs here.
-    """
-    home.mkdir()
-    with cluster.namespace() as namespace:
-        for name in components:
-            pod = workloads.template(name, None, script(None) | script(1, check=PASSED))
-            cluster.admin.create(workloads.deployment(namespace, name, pod, replicas=0))
-        if text is not None:
-            cluster.admin.create(_config_map(namespace, TEXT_MAP, {"requirements.txt": text}))
-        environ = environment(
-            home, namespace, cluster.kubeconfig, index, workloads="; ".join(f"{name}=app={name}" for name in components)
-        )
-        previous: Lock | None = None
-        with application(environ) as (app, _):
-            if installed:
-                first = _accepted(app, Change(Action.ADD, OLD))
-                ended = app.driver.run(first.id)
-                assert ended.state is State.SUCCEEDED, ended.problem
-                assert ended.plan is not None
-                previous = ended.plan.lock
-            operation = _accepted(app, Change(Action.UPDATE if installed else Action.ADD, NEW))
-        found = {
-            one["metadata"]["name"]: one for one in cluster.admin.items(f"/api/v1/namespaces/{namespace}/configmaps")
-        }
-        maps = {name: found[name].get("data") or {} for name in (TEXT_MAP, LOCK_MAP) if name in found}
-    return Prepared(home / "airflow.db", operation, maps, 1 if installed else None, previous)
+    NOTHING = "nothing"
+    """No ConfigMap, no stamp: the first operation ever."""
+    WRITTEN = "written"
+    """A ConfigMap that people wrote."""
+    INSTALLED = "installed"
+    """The same, and revision 1 brought ``good-package==1.0``."""
+
+
+class Preparations:
+    """Prepares each operation once, when it is first asked for."""
+
+    def __init__(self, cluster: Cluster, index: str, home: Path) -> None:
+        self._cluster, self._index, self._home = cluster, index, home
+        self._guard = threading.Lock()
+        self._known: dict[tuple[object, ...], Prepared] = {}
+
+    def get(self, base: Base, *components: str, wanted: str = NEW) -> Prepared:
+        """Return the accepted operation that brings `wanted`."""
+        key = (base, components, wanted)
+        with self._guard:
+            if key not in self._known:
+                self._known[key] = self._prepare(base, components, wanted)
+            return self._known[key]
+
+    def _prepare(self, base: Base, components: tuple[str, ...], wanted: str) -> Prepared:
+        """Plan and accept; no pod runs here."""
+        home = self._home / str(len(self._known))
+        home.mkdir()
+        installed = base is Base.INSTALLED
+        admin = self._cluster.admin
+        with self._cluster.namespace() as namespace:
+            for name in components:
+                pod = workloads.template(name, None, script(None) | script(1, check=PASSED))
+                admin.create(workloads.deployment(namespace, name, pod, replicas=0))
+            if base is not Base.NOTHING:
+                admin.create(_config_map(namespace, TEXT_MAP, {"requirements.txt": MINE}))
+            environ = environment(home, namespace, self._cluster.kubeconfig, self._index, components)
+            previous: Lock | None = None
+            with application(environ) as (app, _):
+                if installed:
+                    first = app.driver.run(_accepted(app, Change(Action.ADD, OLD)).id)
+                    assert first.state is State.SUCCEEDED, first.problem
+                    assert first.plan is not None
+                    previous = first.plan.lock
+                operation = _accepted(app, Change(Action.UPDATE if installed else Action.ADD, wanted))
+            found = admin.items(f"/api/v1/namespaces/{namespace}/configmaps")
+        maps = {one["metadata"]["name"]: one.get("data") or {} for one in found}
+        ours = {name: maps[name] for name in (TEXT_MAP, LOCK_MAP) if name in maps}
+        return Prepared(home / "airflow.db", operation, ours, 1 if installed else None, previous)
 
 
 def _accepted(app: wiring.Application, change: Change) -> Operation:
@@ -299,8 +324,7 @@ def trial(
         for component, one in works.items():
             cluster.admin.create(_workload(namespace, component, one, prepared))
         config = cluster.kubeconfig if kubeconfig is None else kubeconfig(namespace)
-        named = "; ".join(f"{component}=app={component}" for component in works)
-        environ = environment(home, namespace, config, "http://127.0.0.1:9/simple/", **{"workloads": named, **more})
+        environ = environment(home, namespace, config, "http://127.0.0.1:9/simple/", works, **more)
         made = Trial(cluster, namespace, home, prepared, works, environ, config)
         made.settled()
         yield made
