@@ -46,6 +46,10 @@ class RequirementStore(Protocol):
         """Return everything; an absent text is an empty one. Raises `StoreUnavailable`."""
         ...
 
+    def check_write(self) -> None:
+        """Raise what any write would meet for want of a permission, before there is one."""
+        ...
+
     def write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
         """Write all or nothing; raises `StoreConflict`, `StoreTooLarge`, `StoreUnavailable`, `ValueError` for both."""
         ...

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from airflow_package_manager.adapters.kubernetes import checks as kubernetes_checks
 from airflow_package_manager.adapters.kubernetes import preflight_job, workloads
-from airflow_package_manager.adapters.kubernetes.api import Api
+from airflow_package_manager.adapters.kubernetes.api import Api, Wire
 from airflow_package_manager.adapters.kubernetes.configmap_store import ConfigMapStore
 from airflow_package_manager.adapters.kubernetes.connection import Connection
 from airflow_package_manager.adapters.kubernetes.pods import Limits
@@ -43,9 +43,14 @@ class Target:
     """Lets watches end."""
 
 
+Choose = Callable[[Settings, Clock, Mapping[str, str]], Target]
+"""Settings, clock and environment become a target."""
+
+
 def choose(settings: Settings, clock: Clock, environ: Mapping[str, str] = os.environ) -> Target:
     """Return the target that the settings mean; nothing is connected before its first use."""
-    return {LOCAL: local, KUBERNETES: kubernetes}[settings.target](settings, clock, environ)
+    known: Mapping[str, Choose] = {LOCAL: local, KUBERNETES: kubernetes}
+    return known[settings.target](settings, clock, environ)
 
 
 def local(settings: Settings, clock: Clock, _environ: Mapping[str, str]) -> Target:
@@ -71,9 +76,11 @@ def local(settings: Settings, clock: Clock, _environ: Mapping[str, str]) -> Targ
     )
 
 
-def kubernetes(settings: Settings, clock: Clock, environ: Mapping[str, str]) -> Target:
-    """Return two ConfigMaps, and the workloads of one namespace."""
-    api = Api(Connection(kubeconfig=settings.kubeconfig, context=settings.kube_context, environ=environ))
+def kubernetes(
+    settings: Settings, clock: Clock, environ: Mapping[str, str], around: Callable[[Wire], Wire] = lambda wire: wire
+) -> Target:
+    """Return two ConfigMaps, and the workloads of one namespace; `around` may stand between us and the API server."""
+    api = Api(around(Connection(kubeconfig=settings.kubeconfig, context=settings.kube_context, environ=environ)))
     store = ConfigMapStore(api, namespace=settings.namespace, name=settings.config_map)
     _, locks = store.names
     rollout = KubernetesRollout(

@@ -31,7 +31,7 @@ from airflow_package_manager.domain.access import TOKEN_BYTES
 from airflow_package_manager.domain.inventory import Check
 from airflow_package_manager.domain.lock import normalised
 from airflow_package_manager.domain.policy import Policy
-from airflow_package_manager.driver import Driver
+from airflow_package_manager.driver import DEFAULT_PACE, Driver, Pace
 from airflow_package_manager.engine.advance import Engine
 from airflow_package_manager.engine.step import Patience, World
 from airflow_package_manager.index_access import index_access
@@ -96,11 +96,14 @@ def build(
     clock: Clock = time.time,
     environ: Mapping[str, str] = os.environ,
     drive: bool = True,
+    choose: targets.Choose = targets.choose,
+    pace: Pace = DEFAULT_PACE,
 ) -> Application:
     """Return the house, its tables created where they are missing.
 
     Without `drive` this process starts no driver for what it accepts: a command that looks, or does not wait.
     `mirror` gets each event after its commit; `further_checks` are those of `doctor` that only the plugin can make.
+    `choose` makes the target, and `pace` says how long the driver waits for what.
     Raises `InvalidSetting`, `StoreUnavailable`, `DatabaseBusy`.
     """
     ensure_tables(engine)
@@ -109,7 +112,7 @@ def build(
     copies = Copies(mirror or (lambda _: None), record, clock)
     repository, events = MirroredOperations(operations, copies), MirroredEvents(record, copies)
 
-    target = targets.choose(settings, clock, environ)
+    target = choose(settings, clock, environ)
     directory = Directory(settings.directory)
     access = index_access(settings, environ)
     index = SimpleIndex(access, default_index=_default_index, directory=directory.root / "metadata")
@@ -167,6 +170,7 @@ def build(
         ),
         clock=clock,
         name=f"{socket.gethostname()}:{os.getpid()}",
+        pace=pace,
     )
     plans = Background("package-manager-plan", planner.plan)
     drives = Background("package-manager-drive", lambda operation_id: driver.run(operation_id, stopping))

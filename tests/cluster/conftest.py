@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from testenv.cluster import Cluster
+from testenv.package_index import PackageIndexServer
 from tests.cluster.chart_like import watched_parameters
+from tests.cluster.trial import Preparations
 
 HERE = Path(__file__).parent
 
@@ -22,3 +24,11 @@ def policed_cluster(cluster: Cluster) -> Iterator[Cluster]:
     """The cluster, on which admission policies may come and go."""
     with watched_parameters(cluster.admin):
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def preparations(
+    cluster: Cluster, package_index: PackageIndexServer, tmp_path_factory: pytest.TempPathFactory
+) -> Preparations:
+    """Accepted operations, each planned once."""
+    return Preparations(cluster, package_index.url, tmp_path_factory.mktemp("preparations"))

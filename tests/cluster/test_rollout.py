@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 
-from airflow_package_manager.adapters.kubernetes import permissions
-from airflow_package_manager.adapters.kubernetes.kinds import STATEFUL_SET
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION
 from airflow_package_manager.adapters.kubernetes.workloads import Reference
 from airflow_package_manager.domain.rollout import ComponentStatus, PreflightStatus, Status
-from airflow_package_manager.errors import AdmissionRefused, ClusterForbidden, StampConflict
+from airflow_package_manager.errors import AdmissionRefused, StampConflict
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 from testenv.cluster import Cluster, script
 from tests.cluster import workloads
@@ -431,31 +429,6 @@ def test_a_dry_run_meets_admission_and_changes_nothing(house: Installation) -> N
         )
     assert policy["metadata"]["name"] in refused
     assert house.target.stamp("triggerer") == before
-
-
-def test_what_a_rollback_may_need_is_asked_for_before_anything_is_changed(cluster: Cluster, namespace: str) -> None:
-    """With each rule of the Role left out in turn, the error names it; with all of them nothing is refused."""
-    names = ("airflow-config-pypi", "airflow-config-pypi-locks")
-    Installation(cluster, namespace).make("stateful_set", "triggerer")
-    role = [
-        rule
-        for rule in permissions.rules(names, {STATEFUL_SET: ("triggerer",)})
-        if rule["resources"] != ["deployments"]
-    ]
-    looking = {"apiGroups": ["apps"], "resources": ["deployments"], "verbs": ["get", "list"]}
-    whole = [*role, looking]
-    for missing in (None, *role):
-        account = cluster.account(namespace, "restricted", [rule for rule in whole if rule is not missing])
-        restricted = Installation(cluster, namespace, kubeconfig=str(account), config_maps=names)
-        if missing is None:
-            restricted.target.check_restart("triggerer")
-            continue
-        with pytest.raises(ClusterForbidden) as caught:
-            restricted.target.check_restart("triggerer")
-        context = caught.value.context
-        assert context["verb"] in missing["verbs"]
-        assert str(context["resource"]).partition(".")[0] in missing["resources"]
-        assert str(context["rule"]) in caught.value.detail
 
 
 # --- the check before ------------------------------------------------------------------------------------------

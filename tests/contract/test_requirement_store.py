@@ -279,3 +279,9 @@ def test_a_root_that_cannot_be_made_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreUnavailable):
         DirectoryStore(Directory(tmp_path / "file" / "package_manager")).read()
+
+
+def test_asking_whether_it_may_be_written_changes_nothing(world: World) -> None:
+    before = world.store.read()
+    world.store.check_write()
+    assert world.store.read() == before

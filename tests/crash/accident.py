@@ -79,6 +79,9 @@ class Store:
     def read(self) -> StoreSnapshot:
         return self._real.read()
 
+    def check_write(self) -> None:
+        self._real.check_write()
+
     def write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
         what = "current" if changes.current is not None else "lock" if changes.text is None else "text"
         return self._accidents.around(f"write {what}", lambda: self._real.write(changes, expected_version))

@@ -16,7 +16,8 @@ MAXIMUM_BYTES = 1_048_576
 
 
 class MemoryStore:
-    """Text, locks and `current`, with a version that grows; effects ``store.read`` and ``store.write``.
+    """Text, locks and `current`, with a version that grows; effects ``store.read``, ``store.check_write`` and
+    ``store.write``.
 
     `faults.fail("store.write", StoreConflict(...))`, `faults.lose_answer(...)` and so on script misbehaviour;
     `edit` is another hand.
@@ -35,6 +36,9 @@ class MemoryStore:
 
     def read(self) -> StoreSnapshot:
         return self.faults.around("store.read", self.peek)
+
+    def check_write(self) -> None:
+        self.faults.around("store.check_write", lambda: None)
 
     def write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
         return self.faults.around("store.write", lambda: self._write(changes, expected_version))

@@ -9,7 +9,13 @@ from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.domain.policy import Policy
-from airflow_package_manager.errors import ClusterUnavailable, DatabaseBusy, StoreUnavailable
+from airflow_package_manager.errors import (
+    ClusterForbidden,
+    ClusterUnavailable,
+    DatabaseBusy,
+    StoreConflict,
+    StoreUnavailable,
+)
 from airflow_package_manager.ports import Heartbeat, ImportFailure
 from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
 from tests.fakes.application import ADMIN, Application, Held, add, remove, update
@@ -59,6 +65,48 @@ def test_a_check_that_passed_is_not_asked_again_when_the_driver_died() -> None:
     assert app.driver("host:2").run(operation.id).state is State.SUCCEEDED
     assert app.kinds(operation.id).count("preflight.passed") == 1
     assert app.kinds(operation.id).count("requirements.written") == 1
+
+
+def test_who_slept_right_before_starting_the_check_leaves_none_behind() -> None:
+    app = Application()
+    operation = app.accepted(add("humanize"))
+    engine, lease = app.engine(), Held(app, operation.id)
+
+    def another() -> None:
+        app.clock.advance(16)
+        assert app.driver("host:2").run(operation.id).state is State.SUCCEEDED
+
+    while not operation.progress.preflight:
+        lease.require()
+        operation = engine.advance(app.repository.get(operation.id), lease)
+    app.faults.meanwhile("target.start_preflight", another)
+    lease.require()
+    with pytest.raises(StoreConflict):
+        engine.advance(app.repository.get(operation.id), lease)
+    assert app.target.preflights == {}
+    assert app.faults.effects[-1] == "target.end_preflight"
+
+
+def test_who_slept_and_finds_the_check_still_running_leaves_it_to_the_other() -> None:
+    app = Application()
+    operation = app.accepted(add("humanize"))
+    engine, lease = app.engine(), Held(app, operation.id)
+    while not operation.progress.preflight:
+        lease.require()
+        operation = engine.advance(app.repository.get(operation.id), lease)
+
+    def another() -> None:
+        app.clock.advance(16)
+        other = Held(app, operation.id)
+        other.holder = "host:2:test"
+        other.require()
+        engine.advance(app.repository.get(operation.id), other)
+
+    app.faults.meanwhile("target.start_preflight", another)
+    lease.require()
+    with pytest.raises(StoreConflict):
+        engine.advance(app.repository.get(operation.id), lease)
+    assert list(app.target.preflights) == [1]
 
 
 def test_no_step_does_more_than_one_mutation() -> None:
@@ -268,6 +316,7 @@ def test_a_third_text_before_staging_is_stale_and_nothing_is_touched() -> None:
     ("effect", "error", "code"),
     [
         ("target.check_restart", UnsupportedWorkload("odd"), "unsupported-workload"),
+        ("store.check_write", ClusterForbidden("no"), "cluster-forbidden"),
         ("store.write", StoreTooLarge("full"), "store-too-large"),
         ("store.read", ValueError("a bug"), "internal"),
     ],
@@ -280,6 +329,17 @@ def test_what_cannot_start_fails_with_nothing_written(effect: str, error: Except
     done = app.driver().run(accepted.id)
     assert (done.state, (done.problem or {})["code"]) == (State.FAILED, code)
     assert app.store.peek() == before
+
+
+def test_a_change_of_the_text_alone_is_not_begun_where_locks_may_not_be_written() -> None:
+    app = Application("# mine\n")
+    accepted = app.accepted(ChangeSet(requirements="# mine\n# more\n"))
+    before = app.store.peek()
+    app.faults.fail("store.check_write", ClusterForbidden("no"))
+    done = app.driver().run(accepted.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.FAILED, "cluster-forbidden")
+    assert app.store.peek() == before
+    assert "store.write" not in app.faults.effects
 
 
 def test_policy_is_asked_again_before_anything_is_written() -> None:

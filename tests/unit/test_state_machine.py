@@ -18,6 +18,7 @@ from airflow_package_manager.domain.operation import ACTIVE, TERMINAL, Operation
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.driver import Driver
 from airflow_package_manager.errors import (
+    ClusterForbidden,
     ClusterUnavailable,
     DatabaseBusy,
     PackageManagerError,
@@ -37,6 +38,7 @@ NAMES = ("humanize", "tabulate", "plugin-one")
 EFFECTS = {
     "store.read": (StoreUnavailable("away"),),
     "store.write": (StoreUnavailable("away"), StoreConflict("torn"), StoreTooLarge("full")),
+    "store.check_write": (ClusterUnavailable("away"), ClusterForbidden("no")),
     "target.stamp": (ClusterUnavailable("away"),),
     "target.check_restart": (ClusterUnavailable("away"), UnsupportedWorkload("odd")),
     "target.restart": (ClusterUnavailable("away"), StampConflict("moved"), UnsupportedWorkload("odd")),

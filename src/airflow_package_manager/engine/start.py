@@ -19,7 +19,7 @@ from airflow_package_manager.domain.reasons import reason
 from airflow_package_manager.domain.requirements import RequirementsFile
 from airflow_package_manager.domain.rollout import PreflightStatus, Status
 from airflow_package_manager.engine.step import Step
-from airflow_package_manager.errors import PackageManagerError, StalePlan
+from airflow_package_manager.errors import PackageManagerError, StalePlan, StoreConflict
 from airflow_package_manager.ports import StoreChanges
 
 
@@ -71,8 +71,21 @@ def _wait_for_preflight(step: Step, found: PreflightStatus) -> Operation:
         return step.go_back(reason(code, f"The check is not done: {found.message}."))
     if found.status is Status.NOT_FOUND:  # not started yet, or lost with its host
         step.act(lambda: step.world.target.start_preflight(step.revision, step.plan.directs))
-        return step.stay("checking before the rollout: started")
+        try:
+            return step.stay("checking before the rollout: started")
+        except StoreConflict:
+            _end_if_left(step)
+            raise
     return step.stay(f"checking before the rollout: {found.message}")
+
+
+def _end_if_left(step: Step) -> None:
+    """End the check that a driver started which slept right before, while another one went on past the check.
+
+    Creating something cannot be conditional on the lease; whoever went on has looked for a check already.
+    """
+    if step.world.repository.get(step.operation.id).state is not State.PREFLIGHT:
+        step.world.target.end_preflight(step.revision)
 
 
 def is_base(step: Step, snapshot: StoreSnapshot) -> bool:
@@ -101,7 +114,10 @@ def _obstacle(step: Step, snapshot: StoreSnapshot) -> Mapping[str, Any] | None:
                 difference=text_difference(plan.base_text, snapshot.text),
             )
         _require_allowed(step, snapshot)
-        if plan.lock_changes() and step.revision not in snapshot.locks:
+        if step.revision in snapshot.locks:
+            return None
+        step.world.store.check_write()
+        if plan.lock_changes():
             for component in plan.components:
                 step.world.target.check_restart(component)
     except PackageManagerError as error:

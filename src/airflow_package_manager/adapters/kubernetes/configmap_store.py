@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Protocol
 
-from airflow_package_manager.adapters.kubernetes import owners
+from airflow_package_manager.adapters.kubernetes import owners, permissions
 from airflow_package_manager.adapters.kubernetes.api import FIELD_MANAGER
 from airflow_package_manager.adapters.kubernetes.failures import Absent, AlreadyThere, Conflict, Invalid
 from airflow_package_manager.adapters.kubernetes.kinds import CONFIG_MAP, Kind, Object
@@ -57,6 +57,10 @@ class Objects(Protocol):
         """Apply without force."""
         ...
 
+    def allowed(self, kind: Kind, namespace: str, verb: str, name: str = "") -> bool:
+        """Tell whether our account may do this."""
+        ...
+
 
 @dataclass(frozen=True)
 class _Pair:
@@ -92,6 +96,10 @@ class ConfigMapStore:
     def read(self) -> StoreSnapshot:
         """Return what is there; what is absent, torn or lost is empty."""
         return self._snapshot(self._read())
+
+    def check_write(self) -> None:
+        """Ask for every permission that a write may need."""
+        permissions.require(self._api, self._namespace, permissions.of_store(self.names))
 
     def write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
         """Write the text, or locks and `current`."""

@@ -7,9 +7,11 @@ StatefulSet's status names the new one), and no `leases`: the lease of an operat
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+from airflow_package_manager.adapters.kubernetes.failures import Request
 from airflow_package_manager.adapters.kubernetes.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -21,6 +23,7 @@ from airflow_package_manager.adapters.kubernetes.kinds import (
     Kind,
     Object,
 )
+from airflow_package_manager.errors import ClusterForbidden
 
 STORE = "store"
 WORKLOADS = "workloads"
@@ -74,6 +77,40 @@ def needs(store: Sequence[str], workloads: Mapping[Kind, Sequence[str]]) -> Iter
         for name in _names(row, store, workloads):
             for verb in row.verbs:
                 yield Need(row.kind, verb, name, row.why)
+
+
+def of_store(store: Sequence[str]) -> Iterator[Need]:
+    """Yield what keeping requirements and locks may need."""
+    return (need for need in needs(store, {}) if need.kind == CONFIG_MAP)
+
+
+def of_target(workloads: Mapping[Kind, Sequence[str]]) -> Iterator[Need]:
+    """Yield what restarting these workloads, and bringing them back, may need."""
+    return (need for need in needs((), workloads) if need.kind != CONFIG_MAP)
+
+
+class Asks(Protocol):
+    """The method of `api.Api` that asking needs."""
+
+    def allowed(self, kind: Kind, namespace: str, verb: str, name: str = "") -> bool:
+        """Tell whether our account may do this."""
+        ...
+
+
+def require(api: Asks, namespace: str, wanted: Iterable[Need]) -> None:
+    """Raise `ClusterForbidden` for the first that our account may not do, with the rule that its Role lacks."""
+    for need in wanted:
+        if api.allowed(need.kind, namespace, need.verb, need.name):
+            continue
+        request = Request(need.verb, need.kind, namespace, need.name)
+        raise ClusterForbidden(
+            f"This account may not {request}, which is needed for: {need.why}. The Role lacks:\n{request.rule()}",
+            verb=need.verb,
+            resource=need.kind.resource,
+            name=need.name,
+            namespace=namespace,
+            rule=request.rule(),
+        )
 
 
 def rules(store: Sequence[str], workloads: Mapping[Kind, Sequence[str]]) -> list[Object]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from airflow_package_manager.adapters.kubernetes import permissions, preflight_job, preflight_verdict, stamping, status
 from airflow_package_manager.adapters.kubernetes.api import Api
-from airflow_package_manager.adapters.kubernetes.failures import Absent, AlreadyThere, Conflict, Gone, Invalid, Request
+from airflow_package_manager.adapters.kubernetes.failures import Absent, AlreadyThere, Conflict, Gone, Invalid
 from airflow_package_manager.adapters.kubernetes.kinds import JOB, POD, STATEFUL_SET
 from airflow_package_manager.adapters.kubernetes.mirror import Rhythm
 from airflow_package_manager.adapters.kubernetes.pods import Limits, Wanted
@@ -18,7 +18,7 @@ from airflow_package_manager.adapters.kubernetes.workloads import Reference
 from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain.plan import StoreSnapshot
 from airflow_package_manager.domain.rollout import ComponentStatus, PreflightStatus, Stamp
-from airflow_package_manager.errors import ClusterForbidden, ClusterUnavailable, PackageManagerError, StampConflict
+from airflow_package_manager.errors import ClusterUnavailable, PackageManagerError, StampConflict
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 
 _LARGEST_STAMP = 999_999_999
@@ -42,21 +42,18 @@ class KubernetesRollout:
         snapshot: Callable[[], StoreSnapshot],
         clock: Callable[[], float],
         named: Sequence[str] = (),
-        config_maps: Sequence[str] = (),
         limits: Limits = _NO_LIMITS,
         preflight: Options = _USUAL_OPTIONS,
         rhythm: Rhythm = _USUAL_RHYTHM,
     ) -> None:
         """Take where the components are, what the settings name (none: all that are there), and times in seconds.
 
-        `snapshot` reads the store: a stamp means the lock of its revision there. `config_maps` are the names of those
-        that hold it: whether they may be written is asked before a restart too.
+        `snapshot` reads the store: a stamp means the lock of its revision there.
         """
         self._api = api
         self._namespace = namespace
         self._snapshot = snapshot
         self._clock = clock
-        self._config_maps = tuple(config_maps)
         self._limits = limits
         self._preflight = preflight
         self._order = tuple(named) or tuple(references)
@@ -86,9 +83,7 @@ class KubernetesRollout:
             stamping.require_supported(workload)
             revision = min((workload.stamp().revision or 0) + 1, _LARGEST_STAMP)
             self._patch(component, workload, revision, dry_run=True)
-            for need in permissions.needs(self._config_maps, {workload.kind: (workload.name,)}):
-                if not self._api.allowed(need.kind, self._namespace, need.verb, need.name):
-                    raise _forbidden(Request(need.verb, need.kind, self._namespace, need.name), need.why)
+            permissions.require(self._api, self._namespace, permissions.of_target({workload.kind: (workload.name,)}))
 
     def restart(self, component: str, revision: int, expected: str) -> None:
         """Stamp the component's pod template with the revision."""
@@ -226,17 +221,6 @@ class KubernetesRollout:
 
 def _restamped(component: str) -> StampConflict:
     return StampConflict(f"{component} was changed by somebody else meanwhile.", component=component)
-
-
-def _forbidden(request: Request, why: str) -> ClusterForbidden:
-    return ClusterForbidden(
-        f"This account may not {request}, which is needed for: {why}. The Role lacks:\n{request.rule()}",
-        verb=request.verb,
-        resource=request.kind.resource,
-        name=request.name,
-        namespace=request.namespace,
-        rule=request.rule(),
-    )
 
 
 @contextlib.contextmanager

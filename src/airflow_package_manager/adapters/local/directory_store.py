@@ -35,6 +35,11 @@ class DirectoryStore:
         with self._right():
             return self._snapshot()
 
+    def check_write(self) -> None:
+        """Take the right to write, and give it back."""
+        with self._right():
+            return
+
     def write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
         """Write all of `changes` or nothing; `active` moves right after `current`."""
         if changes.text is not None and (changes.put_locks or changes.delete_locks or changes.current is not None):
