@@ -90,7 +90,6 @@ def kubernetes(
         snapshot=store.read,
         clock=clock,
         named=settings.components,
-        config_maps=store.names,
         limits=Limits(soak=settings.soak),
         preflight=preflight_job.Options(
             timeout=settings.preflight_timeout,
