@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from airflow_package_manager.domain.access import Identity
+from airflow_package_manager.domain.facts import Heartbeat, ImportFailure
 from airflow_package_manager.domain.operation import Event, Operation, State
 from airflow_package_manager.domain.plan import StoreSnapshot
 from airflow_package_manager.domain.resolution import (
@@ -154,28 +155,6 @@ class WheelSource(Protocol):
     def metadata(self, name: str, version: str, hashes: Collection[str]) -> WheelMetadata | None:
         """Return what the best wheel with one of these SHA-256 says of itself, None when it cannot be read."""
         ...
-
-
-@dataclass(frozen=True)
-class Heartbeat:
-    """The last sign of life of one of Airflow's jobs."""
-
-    host: str
-    at: float
-    """Unix seconds."""
-    started_at: float
-    """Unix seconds."""
-
-
-@dataclass(frozen=True)
-class ImportFailure:
-    """A DAG file that Airflow could not import."""
-
-    file: str
-    at: float
-    """Unix seconds."""
-    message: str
-    """The trace as Airflow keeps it."""
 
 
 class AirflowFacts(Protocol):

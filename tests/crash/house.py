@@ -15,11 +15,12 @@ from sqlalchemy import create_engine
 from airflow_package_manager import settings as all_settings
 from airflow_package_manager import wiring
 from airflow_package_manager.adapters.local.process_rollout import ProcessRollout
+from airflow_package_manager.domain.facts import Heartbeat, ImportFailure
 from airflow_package_manager.driver import Driver, Pace
 from airflow_package_manager.engine.advance import Engine
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.manager import PackageManager
-from airflow_package_manager.ports import Heartbeat, ImportFailure, OperationRepository, RolloutTarget
+from airflow_package_manager.ports import OperationRepository, RolloutTarget
 from tests.crash.accident import Accidents, Repository, Store, Target
 
 PACE = Pace(lease=0.8, renew=0.2, watch=0.1, poll=0.05)

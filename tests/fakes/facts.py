@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from airflow_package_manager.ports import Heartbeat, ImportFailure
+from airflow_package_manager.domain.facts import Heartbeat, ImportFailure
 from tests.fakes.faults import Faults
 
 

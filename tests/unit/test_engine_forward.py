@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_package_manager.domain import lock as locks
+from airflow_package_manager.domain.facts import Heartbeat, ImportFailure
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.domain.policy import Policy
@@ -16,7 +17,6 @@ from airflow_package_manager.errors import (
     StoreConflict,
     StoreUnavailable,
 )
-from airflow_package_manager.ports import Heartbeat, ImportFailure
 from airflow_package_manager.refusals import StoreTooLarge, UnsupportedWorkload
 from tests.fakes.application import ADMIN, Application, Held, add, remove, update
 from tests.fakes.faults import Faults, Killed

@@ -7,6 +7,7 @@ import logging
 
 from airflow_package_manager.domain import import_errors
 from airflow_package_manager.domain.events import Kind
+from airflow_package_manager.domain.facts import Heartbeat
 from airflow_package_manager.domain.import_errors import FailedImport, ImportVerdict
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import Effect, StoreSnapshot
@@ -15,7 +16,7 @@ from airflow_package_manager.domain.rollout import ComponentStatus, Stamp, Statu
 from airflow_package_manager.engine.start import edited_meanwhile, is_target
 from airflow_package_manager.engine.step import Step
 from airflow_package_manager.errors import PackageManagerError
-from airflow_package_manager.ports import Heartbeat, StoreChanges
+from airflow_package_manager.ports import StoreChanges
 
 _log = logging.getLogger(__name__)
 

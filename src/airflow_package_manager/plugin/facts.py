@@ -16,8 +16,8 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from airflow_package_manager.domain.facts import Heartbeat, ImportFailure
 from airflow_package_manager.errors import DatabaseBusy
-from airflow_package_manager.ports import Heartbeat, ImportFailure
 
 JOB_TYPES: Mapping[str, str] = {
     "scheduler": "SchedulerJob",
