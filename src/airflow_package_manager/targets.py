@@ -37,6 +37,8 @@ class Target:
     rollout: RolloutTarget
     sites: Path
     """Where this interpreter finds sites, one directory per lock digest."""
+    place: str
+    """For people: where requirements and locks are kept."""
     checks: Mapping[str, Callable[[], Check]]
     """Those of `doctor` that only this target knows, by name."""
     close: Callable[[], None] = lambda: None
@@ -64,6 +66,7 @@ def local(settings: Settings, clock: Clock, _environ: Mapping[str, str]) -> Targ
         store=store,
         rollout=rollout,
         sites=directory.sites,
+        place=str(directory.root),
         checks={
             local_checks.STORE: lambda: local_checks.store(directory, store),
             local_checks.SUPERVISORS: lambda: local_checks.supervisors(rollout),
@@ -102,6 +105,7 @@ def kubernetes(settings: Settings, clock: Clock, environ: Mapping[str, str]) -> 
         rollout=rollout,
         # The installer of this pod keeps sites beside the link that activates one.
         sites=Path(active).parent / "sites" if Path(active).is_absolute() else Directory(settings.directory).sites,
+        place=f"ConfigMap {settings.config_map} in namespace {settings.namespace}",
         checks=doctor.by_name(),
         close=rollout.close,
     )

@@ -56,6 +56,8 @@ class Application:
     planner: Planner
     driver: Driver
     target: RolloutTarget
+    place: str
+    """For people: where requirements and locks are kept."""
     installed: InstalledDistributions
     checks: Callable[[], tuple[Check, ...]]
     planning_deadline: float
@@ -202,6 +204,7 @@ def build(
         planner=planner,
         driver=driver,
         target=target.rollout,
+        place=target.place,
         installed=installed,
         checks=checks.all,
         planning_deadline=planning_deadline,

@@ -190,7 +190,10 @@ def _current(step: Step, found: ComponentStatus) -> Operation:
             return step.stay(f"waiting for the heartbeat of {found.name}")
     verdict = HEARTBEAT if alive else NOT_VERIFIED
     verified = {**step.progress.verified, found.name: verdict}
-    progress = dataclasses.replace(step.progress, verified=verified, waiting_since=None)
+    unverified = step.progress.unverified
+    if found.unverified is not None:
+        unverified = {**unverified, found.name: found.unverified}
+    progress = dataclasses.replace(step.progress, verified=verified, unverified=unverified, waiting_since=None)
     shown = verdict if found.unverified is None else f"{verdict}: {found.unverified}"
     current = step.event(Kind.CURRENT, component=found.name, verified=shown)
     return step.stay(f"{found.name} is current", current, progress=progress)

@@ -85,6 +85,8 @@ class ComponentProgress(Answer):
     stage: Literal["waiting", "restarting", "done"]
     previous_stamp: int | None
     verified: str | None
+    unverified: str | None
+    """Why nobody could tell what it runs on: then its restart says nothing about packages."""
 
 
 class Operation(Answer):
