@@ -6,6 +6,7 @@ may fork after building.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import socket
@@ -128,6 +129,11 @@ def build(
         protected=frozenset(map(normalised, settings.protected_packages)),
         denied=frozenset(map(normalised, settings.denied_packages)),
     )
+    patience = Patience(
+        preflight=settings.install_timeout + settings.preflight_timeout,
+        component=target.patience,
+        heartbeat=settings.heartbeat_timeout,
+    )
     stopping = threading.Event()
     planner = Planner(
         store=target.store,
@@ -143,9 +149,9 @@ def build(
             configured_components=settings.components,
             order=settings.rollout_order,
             deadline=settings.planning_timeout + BEFORE_RESOLVING,
-            preflight_seconds=settings.install_timeout + settings.preflight_timeout,
-            # The site is there since the preflight: a component only stops, starts and proves that it lives.
-            seconds_per_instance=settings.stop_timeout + settings.ready_timeout + settings.heartbeat_timeout,
+            seconds_once=math.ceil(patience.preflight + patience.parsing),
+            seconds_per_component=settings.heartbeat_timeout,
+            seconds_per_instance=target.seconds_per_instance,
         ),
         sleep=stopping.wait,
     )
@@ -160,11 +166,7 @@ def build(
                 facts=facts,
                 policy=policy,
                 clock=clock,
-                patience=Patience(
-                    preflight=settings.install_timeout + settings.preflight_timeout,
-                    component=settings.install_timeout + settings.stop_timeout + settings.ready_timeout,
-                    heartbeat=settings.heartbeat_timeout,
-                ),
+                patience=patience,
             )
         ),
         clock=clock,

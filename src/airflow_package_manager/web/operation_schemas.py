@@ -57,6 +57,7 @@ class Plan(Answer):
     warnings: list[PlanWarning]
     acknowledgements: list[str]
     longest_seconds: int | None
+    """At most; when it has to go back, as long again."""
     usual_seconds: int | None
     """How long such a change took here before; null when nothing was ever restarted."""
     adopted: bool
