@@ -177,8 +177,11 @@ class ImportFailure:
 class AirflowFacts(Protocol):
     """What Airflow's own database knows and we show or verify with."""
 
-    def heartbeats(self, component: str) -> tuple[Heartbeat, ...] | None:
-        """Return the component's running jobs; None where Airflow keeps no heartbeat for it."""
+    def heartbeats(self, component: str, instances: int) -> tuple[Heartbeat, ...] | None:
+        """Return the component's running jobs; None where nobody keeps a heartbeat for it, or can be asked.
+
+        `instances` is how many are there: nothing waits for more.
+        """
         ...
 
     def import_errors(self) -> tuple[ImportFailure, ...]:
