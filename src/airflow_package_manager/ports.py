@@ -178,10 +178,7 @@ class AirflowFacts(Protocol):
     """What Airflow's own database knows and we show or verify with."""
 
     def heartbeats(self, component: str, instances: int) -> tuple[Heartbeat, ...] | None:
-        """Return the component's running jobs; None where nobody keeps a heartbeat for it, or can be asked.
-
-        `instances` is how many are there: nothing waits for more.
-        """
+        """Return its running jobs, waiting for at most `instances`; None where no heartbeat is kept or can be asked."""
         ...
 
     def import_errors(self) -> tuple[ImportFailure, ...]:

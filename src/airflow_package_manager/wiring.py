@@ -19,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import Engine as DatabaseEngine
 
-from airflow_package_manager import targets, uv_command
+from airflow_package_manager import listeners, targets, uv_command
 from airflow_package_manager.adapters.index import SimpleIndex
 from airflow_package_manager.adapters.installed import InterpreterDistributions
 from airflow_package_manager.adapters.sql.events import SqlEvents
@@ -33,6 +33,7 @@ from airflow_package_manager.domain.inventory import Check
 from airflow_package_manager.domain.lock import normalised
 from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.driver import Driver
+from airflow_package_manager.endings import Endings, Hook
 from airflow_package_manager.engine.advance import Engine
 from airflow_package_manager.engine.step import Patience, World
 from airflow_package_manager.index_access import index_access
@@ -44,6 +45,7 @@ from airflow_package_manager.ports import AirflowFacts, Clock, InstalledDistribu
 from airflow_package_manager.refusals import NoComponents
 from airflow_package_manager.settings import Settings
 
+_NO_HOOKS: Mapping[str, Hook] = {}
 BEFORE_RESOLVING = 30
 """Seconds that a plan may take beside its resolver: reading the world before, metadata of wheels after."""
 
@@ -96,6 +98,7 @@ def build(
     facts: AirflowFacts,
     mirror: Mirror | None = None,
     further_checks: Callable[[], tuple[Check, ...]] = tuple,
+    on_finished: Mapping[str, Hook] = _NO_HOOKS,
     clock: Clock = time.time,
     environ: Mapping[str, str] = os.environ,
     drive: bool = True,
@@ -103,14 +106,16 @@ def build(
     """Return the house, its tables created where they are missing.
 
     Without `drive` this process starts no driver for what it accepts: a command that looks, or does not wait.
-    `mirror` gets each event after its commit; `further_checks` are those of `doctor` that only the plugin can make.
+    `mirror` gets each event after its commit, and each of `on_finished` each operation that has ended, beside the hooks
+    that the settings name; `further_checks` are those of `doctor` that only the plugin can make.
     Raises `InvalidSetting`, `StoreUnavailable`, `DatabaseBusy`.
     """
     ensure_tables(engine)
     record = SqlEvents(engine)
     operations = SqlOperations(engine, clock=clock)
     copies = Copies(mirror or (lambda _: None), record, clock)
-    repository, events = MirroredOperations(operations, copies), MirroredEvents(record, copies)
+    endings = Endings({**on_finished, **listeners.hooks(settings, clock, environ)}, record, clock)
+    repository, events = MirroredOperations(operations, copies, endings), MirroredEvents(record, copies)
 
     target = targets.choose(settings, clock, environ)
     directory = Directory(settings.directory)
