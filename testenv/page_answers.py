@@ -32,7 +32,7 @@ def session(*permissions: str) -> schemas.Session:
         plugin_version="0.1.0",
         token_lifetime=3600,
         target="local",
-        directory="/opt/airflow/package_manager",
+        place="/opt/airflow/package_manager",
         components=COMPONENTS,
         python="cp312",
         platform="linux_x86_64",
@@ -206,7 +206,13 @@ def operation(state: str, **over: Any) -> ops.Operation:
 def progress(*stages: tuple[str, Any], verified: str | None = "heartbeat") -> list[ops.ComponentProgress]:
     """Return how far each component is."""
     return [
-        ops.ComponentProgress(name=name, stage=stage, previous_stamp=7, verified=verified if stage == "done" else None)
+        ops.ComponentProgress(
+            name=name,
+            stage=stage,
+            previous_stamp=7,
+            verified=verified if stage == "done" else None,
+            unverified=None,
+        )
         for name, stage in stages
     ]
 
@@ -226,6 +232,8 @@ def instance(component: str, number: int = 1, **over: Any) -> schemas.Instance:
         "install_outcome": "installed",
         "install_code": None,
         "install_cause": None,
+        "node": None,
+        "reason": None,
     }
     _ = component
     return schemas.Instance(**{**values, **over})
@@ -237,6 +245,8 @@ def component(name: str, status: str = "Current", **over: Any) -> schemas.Compon
     values: dict[str, Any] = {
         "message": "1 of 1 current" if status == "Current" else "",
         "stamp": 7,
+        "infrastructure": False,
+        "unverified": None,
         "instances": [instance(name, number, status=status)],
     }
     return schemas.Component(name=name, status=status, **{**values, **over})

@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from airflow_package_manager.web.pages import HEADERS
-from testenv.page_worlds import SCENARIOS, World
+from testenv.page_scenarios import SCENARIOS
+from testenv.page_worlds import World
 
 STATIC = Path(__file__).resolve().parent.parent / "src/airflow_package_manager/web/static"
 POLICY = HEADERS["Content-Security-Policy"]

@@ -1,4 +1,4 @@
-"""The worlds of the page's gallery: one per state that a person can meet, each answering the whole API."""
+"""The worlds of the page's gallery: scripted servers that answer the whole API."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
 
 from airflow_package_manager.web import operation_schemas as ops
 from airflow_package_manager.web import requests, schemas
+from testenv import page_clusters as clusters
 from testenv import page_inventories as inventories
 from testenv import page_stories as stories
 from testenv.page_answers import package, packages, problem, session, sha
@@ -32,6 +32,10 @@ class World:
     who: schemas.Session = field(default_factory=session)
     closed: ops.Problem | None = None
     broken: str | None = None
+    cluster: schemas.Components | None = None
+    """What the target sees, whatever the operation says; None: its own story."""
+    manager: str | None = None
+    """Who else writes the requirements."""
     frames: list[stories.Frame] = field(default_factory=list)
     after_plan: list[stories.Frame] = field(default_factory=lambda: stories.planning(endless=False))
     after_apply: list[stories.Frame] = field(default_factory=stories.applying)
@@ -75,12 +79,12 @@ class World:
             "session": lambda: self.who,
             "packages": lambda: packages(self.rows, **self.inventory),
             "requirements": self._requirements,
-            "components": lambda: (
-                stories.rollout_components(operation)
-                if operation and operation.components
-                else inventories.components(self.broken)
+            "components": lambda: self._components(operation),
+            "health": lambda: (
+                clusters.health()
+                if self.who.target == "kubernetes"
+                else inventories.health(bad=self.broken is not None)
             ),
-            "health": lambda: inventories.health(bad=self.broken is not None),
             "revisions": lambda: ops.Revisions(revisions=[]) if self.quiet else inventories.revisions(),
             "events": lambda: ops.Audit(events=[] if self.quiet else inventories.audit(), next=None),
             "operations": lambda: self._history(operation if running else None),
@@ -88,6 +92,13 @@ class World:
         if path in simple:
             return 200, simple[path]()
         return 404, problem("not-found", "There is no such thing", 404, f"No {path}.", "Check the address.")
+
+    def _components(self, operation: ops.Operation | None) -> schemas.Components:
+        if self.cluster is not None:
+            return self.cluster
+        if operation and operation.components:
+            return stories.rollout_components(operation)
+        return inventories.components(self.broken)
 
     def _look(self, path: str, query: dict[str, str]) -> Answer | None:
         if self.falls_at is not None and self.looks >= self.falls_at:
@@ -129,6 +140,7 @@ class World:
             text=self.text,
             digest=sha(self.text),
             edited_by_hand=bool(self.inventory.get("edited_by_hand")),
+            manager=self.manager,
             kept_lines=self.inventory.get("kept_lines", []),
         )
 
@@ -174,101 +186,3 @@ class World:
             dropped = self._operation() or stories.planned()
             self.frames = [(dropped.model_copy(update={"state": "CANCELLED", "actions": []}), [])]
         return 202, self.frames[0][0]
-
-
-def still(*frames: stories.Frame | ops.Operation) -> list[stories.Frame]:
-    """Return frames without a story."""
-    return [one if isinstance(one, tuple) else (one, []) for one in frames]
-
-
-def _problem(status: int) -> ops.Problem:
-    if status == HTTPStatus.UNAUTHORIZED:
-        return problem(
-            "not-authenticated",
-            "You are not logged in",
-            401,
-            "Nobody is logged in.",
-            "Log in to Airflow and try again.",
-        )
-    return problem(
-        "forbidden",
-        "You may not do this",
-        403,
-        "viewer lacks the permission package_manager:read.",
-        "Ask an Airflow administrator: by default only the Admin role may use the package manager.",
-    )
-
-
-_OPERATION = "#/operations/" + "0f3c" * 8
-_EDITED = {"edited_by_hand": True, "kept_lines": inventories.kept_lines()}
-SCENARIOS: dict[str, tuple[str, Callable[[], World]]] = {
-    "normal": ("", World),
-    "empty": (
-        "",
-        lambda: World(
-            rows=[r for r in inventories.usual() if r.image and not r.requested],
-            text="",
-            quiet=True,
-            inventory={"revision": None},
-        ),
-    ),
-    "many": ("", lambda: World(rows=inventories.many(500))),
-    "strange": ("", lambda: World(rows=inventories.strange(), text=inventories.HOSTILE + "\n" + inventories.LONG)),
-    "edited-by-hand": ("", lambda: World(inventory=_EDITED)),
-    "may-only-read": ("", lambda: World(who=session("read"))),
-    "server-away": ("", lambda: World(down=True)),
-    "not-logged-in": ("", lambda: World(closed=_problem(401))),
-    "forbidden": ("", lambda: World(closed=_problem(403))),
-    "requirements": ("#/requirements", World),
-    "requirements-crlf": ("#/requirements", lambda: World(text=inventories.TEXT.replace("\n", "\r\n"))),
-    "requirements-kept": ("#/requirements", lambda: World(inventory=_EDITED)),
-    "components": ("#/components", World),
-    "components-bad": ("#/components", lambda: World(broken="scheduler")),
-    "history": ("#/history", World),
-    "history-empty": ("#/history", lambda: World(quiet=True)),
-    "revision": ("#/revisions/6", World),
-    "audit": ("#/audit", World),
-    "audit-empty": ("#/audit", lambda: World(quiet=True)),
-    "health": ("#/health", World),
-    "health-bad": ("#/health", lambda: World(broken="scheduler")),
-    "planning": (_OPERATION, lambda: World(frames=stories.planning(endless=True))),
-    "planned": (_OPERATION, lambda: World(frames=still(stories.planned()))),
-    "planned-text-only": (
-        _OPERATION,
-        lambda: World(
-            frames=still(
-                stories.planned().model_copy(
-                    update={
-                        "plan": stories.the_plan(lock_changes=False, package_changes=[], components=[], adopted=True)
-                    }
-                )
-            )
-        ),
-    ),
-    "planned-strange": (_OPERATION, lambda: World(frames=still(stories.strange_plan()))),
-    "refused": (_OPERATION, lambda: World(frames=still(stories.refused()))),
-    "refused-lines": (_OPERATION, lambda: World(frames=still(stories.lines_refused()))),
-    "refused-version": (_OPERATION, lambda: World(frames=still(stories.version_refused()))),
-    "refused-at-once": ("", lambda: World(refusals={"operations": stories.denied()})),
-    "stale": ("", lambda: World(refusals={"apply": stories.stale()})),
-    "planning-abandoned": (
-        _OPERATION,
-        lambda: World(frames=still(stories.planning(endless=True)[0][0].model_copy(update={"label": "abandoned"}))),
-    ),
-    "expired": (_OPERATION, lambda: World(frames=still(stories.planned(label="expired", actions=[])))),
-    "cancelled": (
-        _OPERATION,
-        lambda: World(frames=still(stories.planned().model_copy(update={"state": "CANCELLED", "actions": []}))),
-    ),
-    "acknowledgement": (_OPERATION, lambda: World(frames=still(stories.acknowledgement()))),
-    "applying": (_OPERATION, lambda: World(frames=stories.applying()[3:4])),
-    "server-restarting": (_OPERATION, lambda: World(frames=stories.applying(), falls_at=4, stays_down=True)),
-    "server-comes-back": (_OPERATION, lambda: World(frames=stories.applying(), falls_at=4)),
-    "rolling-back": (_OPERATION, lambda: World(frames=stories.ended("ROLLING_BACK"))),
-    "rolled-back": (_OPERATION, lambda: World(frames=stories.ended("ROLLED_BACK"))),
-    "failed": (_OPERATION, lambda: World(frames=stories.ended("FAILED"))),
-    "succeeded": (_OPERATION, lambda: World(frames=stories.applying()[-1:])),
-    "unknown-operation": (_OPERATION, World),
-    "unknown-place": ("#/nowhere", World),
-}
-"""Name → where the page is opened, and the world behind it."""

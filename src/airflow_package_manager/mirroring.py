@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from airflow_package_manager.domain.access import Identity
 from airflow_package_manager.domain.events import Kind, event
 from airflow_package_manager.domain.operation import Event, Operation, State
+from airflow_package_manager.endings import Endings
 from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.ports import Clock, EventLog, OperationRepository
 
@@ -76,9 +77,10 @@ class MirroredEvents:
 class MirroredOperations:
     """Implements `ports.OperationRepository`."""
 
-    def __init__(self, inner: OperationRepository, copies: Copies) -> None:
+    def __init__(self, inner: OperationRepository, copies: Copies, endings: Endings) -> None:
         self._inner = inner
         self._copies = copies
+        self._endings = endings
 
     def add(
         self, operation: Operation, events: Sequence[Event], *, per_principal: int, in_all: int, since: float
@@ -106,9 +108,10 @@ class MirroredOperations:
         return accepted
 
     def save(self, operation: Operation, events: Sequence[Event], *, holder: str | None = None) -> Operation:
-        """Write it, then mirror its events."""
+        """Write it, then mirror its events, and tell its end."""
         saved = self._inner.save(operation, events, holder=holder)
         self._copies.of(events)
+        self._endings.of(saved)
         return saved
 
     def request_cancel(self, operation_id: str, event: Event) -> Operation:

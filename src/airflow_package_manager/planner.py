@@ -52,10 +52,12 @@ class PlanningRules:
     """The setting `rollout_order`."""
     deadline: float
     """Seconds after which a plan is given up, whatever it is doing."""
-    preflight_seconds: int
-    """At most, before anything restarts."""
+    seconds_once: int
+    """At most, before the first restart and after the last one."""
+    seconds_per_component: int
+    """At most, until a component gives a sign of life once its instances are ready."""
     seconds_per_instance: int
-    """At most, to stop, install, start and verify one instance."""
+    """At most, to install and start one instance; how long it may take to stop is what its status tells."""
 
 
 Ended = tuple[Operation, tuple[Event, ...]]
@@ -171,7 +173,8 @@ class Planner:
                 order=self._rules.order,
                 current_entry_points=self._current_entry_points(question),
                 running_tasks=self._running_tasks(),
-                preflight_seconds=self._rules.preflight_seconds,
+                seconds_once=self._rules.seconds_once,
+                seconds_per_component=self._rules.seconds_per_component,
                 seconds_per_instance=self._rules.seconds_per_instance,
                 further_warnings=warnings,
             )

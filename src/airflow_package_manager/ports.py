@@ -160,8 +160,8 @@ class WheelSource(Protocol):
 class AirflowFacts(Protocol):
     """What Airflow's own database knows and we show or verify with."""
 
-    def heartbeats(self, component: str) -> tuple[Heartbeat, ...] | None:
-        """Return the component's running jobs; None where Airflow keeps no heartbeat for it."""
+    def heartbeats(self, component: str, instances: int) -> tuple[Heartbeat, ...] | None:
+        """Return its running jobs, waiting for at most `instances`; None where no heartbeat is kept or can be asked."""
         ...
 
     def import_errors(self) -> tuple[ImportFailure, ...]:

@@ -104,6 +104,7 @@ class Reading:
             digest=locks.text_digest(snapshot.text),
             edited_by_hand=edited_by_hand(snapshot, snapshot.usable_lock()),
             kept_lines=RequirementsFile.parse(snapshot.text).kept_lines(),
+            manager=snapshot.manager,
         )
 
     def operation(self, principal: Principal, operation_id: str) -> Operation:

@@ -6,6 +6,7 @@ Standard library only, as `settings`.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -51,6 +52,17 @@ def seconds(low: int, high: int) -> Callable[[str], int]:
 def names(raw: str) -> tuple[str, ...]:
     """Return what stands between commas."""
     return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def words(raw: str) -> tuple[str, ...]:
+    """Return the words of a command, the first of them an absolute path; none for an empty text."""
+    try:
+        found = tuple(shlex.split(raw))
+    except ValueError:
+        found = ("",)
+    if found and not Path(found[0]).is_absolute():
+        raise ValueError("the absolute path of a program and its words, quoted as in a shell, or empty")
+    return found
 
 
 def components(raw: str) -> tuple[str, ...]:

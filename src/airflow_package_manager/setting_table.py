@@ -24,6 +24,8 @@ class Setting:
     """Raises `ValueError` with what is allowed."""
     help: str
     since: str = "0.1.0"
+    secret: bool = False
+    """Never shown: the value itself may let in whoever knows it."""
 
 
 SETTINGS: tuple[Setting, ...] = (
@@ -180,5 +182,26 @@ SETTINGS: tuple[Setting, ...] = (
         "60",
         forms.seconds(1, 86400),
         "Seconds that a component may take to stop after SIGTERM before it is killed (drain included).",
+    ),
+    Setting(
+        "on_finished_command",
+        "",
+        forms.words,
+        "A program to run when an accepted change has ended (SUCCEEDED, ROLLED_BACK or FAILED): its absolute path and"
+        " words, quoted as in a shell, of which there is none. It reads the operation as JSON from its standard input"
+        " and gets neither Airflow's settings nor its secrets in its environment. Empty: none.",
+    ),
+    Setting(
+        "on_finished_url",
+        "",
+        forms.url,
+        "An address that the same JSON is posted to. It may hold a secret and is never shown. Empty: none.",
+        secret=True,
+    ),
+    Setting(
+        "on_finished_timeout",
+        "10",
+        forms.seconds(1, 60),
+        "Seconds after which `on_finished_command` is killed and `on_finished_url` given up, each.",
     ),
 )

@@ -60,6 +60,10 @@ class Settings:
     heartbeat_timeout: int
     scheduler_restart: str
     stop_timeout: int
+    on_finished_command: tuple[str, ...]
+    """Empty means none."""
+    on_finished_url: str
+    on_finished_timeout: int
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,11 @@ class SettingValue:
     raw: str
     source: str
     """`environment`, the path of the configuration file, or `default`."""
+    secret: bool = False
+
+    def shown(self) -> str:
+        """Return the value as anybody may read it."""
+        return "****" if self.secret and self.raw else without_credentials(self.raw)
 
 
 def airflow_home(environ: Mapping[str, str]) -> Path:
@@ -94,11 +103,11 @@ def read(environ: Mapping[str, str] = os.environ) -> tuple[SettingValue, ...]:
     for setting in SETTINGS:
         variable = ENVIRONMENT_PREFIX + setting.name.upper()
         if variable in environ:
-            values.append(SettingValue(setting.name, environ[variable].strip(), "environment"))
+            values.append(SettingValue(setting.name, environ[variable].strip(), "environment", setting.secret))
         elif setting.name in section:
-            values.append(SettingValue(setting.name, section[setting.name].strip(), str(config_path)))
+            values.append(SettingValue(setting.name, section[setting.name].strip(), str(config_path), setting.secret))
         else:
-            values.append(SettingValue(setting.name, setting.default, "default"))
+            values.append(SettingValue(setting.name, setting.default, "default", setting.secret))
     return tuple(values)
 
 
@@ -109,7 +118,7 @@ def load(environ: Mapping[str, str] = os.environ) -> Settings:
         try:
             parsed[setting.name] = setting.parse(value.raw)
         except ValueError as error:
-            shown = without_credentials(value.raw)[:200]
+            shown = value.shown()[:200]
             raise InvalidSetting(
                 f"[{SECTION}] {setting.name} = {shown!r} (from {value.source}) is not allowed: it must be {error}.",
                 setting=setting.name,

@@ -37,6 +37,12 @@ class Target:
     rollout: RolloutTarget
     sites: Path
     """Where this interpreter finds sites, one directory per lock digest."""
+    place: str
+    """For people: where requirements and locks are kept."""
+    patience: int
+    """Seconds that one instance may take from being told to being ready, beside the time to stop that it tells."""
+    seconds_per_instance: int
+    """The same, where all goes well as late as it may: what a plan counts with."""
     checks: Mapping[str, Callable[[], Check]]
     """Those of `doctor` that only this target knows, by name."""
     close: Callable[[], None] = lambda: None
@@ -69,6 +75,10 @@ def local(settings: Settings, clock: Clock, _environ: Mapping[str, str]) -> Targ
         store=store,
         rollout=rollout,
         sites=directory.sites,
+        place=str(directory.root),
+        patience=settings.install_timeout + settings.stop_timeout + settings.ready_timeout,
+        # The site is there since the preflight: a component only stops, starts and proves that it lives.
+        seconds_per_instance=settings.stop_timeout + settings.ready_timeout,
         checks={
             local_checks.STORE: lambda: local_checks.store(directory, store),
             local_checks.SUPERVISORS: lambda: local_checks.supervisors(rollout),
@@ -109,6 +119,10 @@ def kubernetes(
         rollout=rollout,
         # The installer of this pod keeps sites beside the link that activates one.
         sites=Path(active).parent / "sites" if Path(active).is_absolute() else Directory(settings.directory).sites,
+        # Each pod may have to install anew, and says itself how long it may take to stop.
+        patience=settings.install_timeout + settings.ready_timeout,
+        seconds_per_instance=settings.install_timeout + settings.ready_timeout,
+        place=f"ConfigMap {settings.config_map} in namespace {settings.namespace}",
         checks=doctor.by_name(),
         close=rollout.close,
     )

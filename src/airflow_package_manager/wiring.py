@@ -6,6 +6,7 @@ may fork after building.
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 import socket
@@ -18,7 +19,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import Engine as DatabaseEngine
 
-from airflow_package_manager import targets, uv_command
+from airflow_package_manager import listeners, targets, uv_command
 from airflow_package_manager.adapters.index import SimpleIndex
 from airflow_package_manager.adapters.installed import InterpreterDistributions
 from airflow_package_manager.adapters.sql.events import SqlEvents
@@ -32,6 +33,7 @@ from airflow_package_manager.domain.inventory import Check
 from airflow_package_manager.domain.lock import normalised
 from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.driver import DEFAULT_PACE, Driver, Pace
+from airflow_package_manager.endings import Endings, Hook
 from airflow_package_manager.engine.advance import Engine
 from airflow_package_manager.engine.step import Patience, World
 from airflow_package_manager.index_access import index_access
@@ -43,6 +45,7 @@ from airflow_package_manager.ports import AirflowFacts, Clock, InstalledDistribu
 from airflow_package_manager.refusals import NoComponents
 from airflow_package_manager.settings import Settings
 
+_NO_HOOKS: Mapping[str, Hook] = {}
 BEFORE_RESOLVING = 30
 """Seconds that a plan may take beside its resolver: reading the world before, metadata of wheels after."""
 
@@ -56,6 +59,8 @@ class Application:
     planner: Planner
     driver: Driver
     target: RolloutTarget
+    place: str
+    """For people: where requirements and locks are kept."""
     installed: InstalledDistributions
     checks: Callable[[], tuple[Check, ...]]
     planning_deadline: float
@@ -93,6 +98,7 @@ def build(
     facts: AirflowFacts,
     mirror: Mirror | None = None,
     further_checks: Callable[[], tuple[Check, ...]] = tuple,
+    on_finished: Mapping[str, Hook] = _NO_HOOKS,
     clock: Clock = time.time,
     environ: Mapping[str, str] = os.environ,
     drive: bool = True,
@@ -102,15 +108,17 @@ def build(
     """Return the house, its tables created where they are missing.
 
     Without `drive` this process starts no driver for what it accepts: a command that looks, or does not wait.
-    `mirror` gets each event after its commit; `further_checks` are those of `doctor` that only the plugin can make.
-    `choose` makes the target, and `pace` says how long the driver waits for what.
+    `mirror` gets each event after its commit, and each of `on_finished` each operation that has ended, beside the hooks
+    that the settings name; `further_checks` are those of `doctor` that only the plugin can make. `choose` makes the
+    target, and `pace` says how long the driver waits for what.
     Raises `InvalidSetting`, `StoreUnavailable`, `DatabaseBusy`.
     """
     ensure_tables(engine)
     record = SqlEvents(engine)
     operations = SqlOperations(engine, clock=clock)
     copies = Copies(mirror or (lambda _: None), record, clock)
-    repository, events = MirroredOperations(operations, copies), MirroredEvents(record, copies)
+    endings = Endings({**on_finished, **listeners.hooks(settings, clock, environ)}, record, clock)
+    repository, events = MirroredOperations(operations, copies, endings), MirroredEvents(record, copies)
 
     target = choose(settings, clock, environ)
     directory = Directory(settings.directory)
@@ -129,6 +137,11 @@ def build(
         protected=frozenset(map(normalised, settings.protected_packages)),
         denied=frozenset(map(normalised, settings.denied_packages)),
     )
+    patience = Patience(
+        preflight=settings.install_timeout + settings.preflight_timeout,
+        component=target.patience,
+        heartbeat=settings.heartbeat_timeout,
+    )
     stopping = threading.Event()
     planner = Planner(
         store=target.store,
@@ -144,9 +157,9 @@ def build(
             configured_components=settings.components,
             order=settings.rollout_order,
             deadline=settings.planning_timeout + BEFORE_RESOLVING,
-            preflight_seconds=settings.install_timeout + settings.preflight_timeout,
-            # The site is there since the preflight: a component only stops, starts and proves that it lives.
-            seconds_per_instance=settings.stop_timeout + settings.ready_timeout + settings.heartbeat_timeout,
+            seconds_once=math.ceil(patience.preflight + patience.parsing),
+            seconds_per_component=settings.heartbeat_timeout,
+            seconds_per_instance=target.seconds_per_instance,
         ),
         sleep=stopping.wait,
     )
@@ -161,11 +174,7 @@ def build(
                 facts=facts,
                 policy=policy,
                 clock=clock,
-                patience=Patience(
-                    preflight=settings.install_timeout + settings.preflight_timeout,
-                    component=settings.install_timeout + settings.stop_timeout + settings.ready_timeout,
-                    heartbeat=settings.heartbeat_timeout,
-                ),
+                patience=patience,
             )
         ),
         clock=clock,
@@ -206,6 +215,7 @@ def build(
         planner=planner,
         driver=driver,
         target=target.rollout,
+        place=target.place,
         installed=installed,
         checks=checks.all,
         planning_deadline=planning_deadline,

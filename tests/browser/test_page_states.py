@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from testenv.page_gallery import Gallery
-from testenv.page_worlds import SCENARIOS
+from testenv.page_scenarios import SCENARIOS
 from tests.browser.conftest import Watched
 
 pytestmark = pytest.mark.browser
@@ -52,6 +52,19 @@ WORDS = {
     "rolled-back": "Put back: every component runs the packages it had before",
     "failed": "It failed and needs a person",
     "succeeded": "Every component runs the new packages",
+    "cluster": "on pool-b-2c41",
+    "cluster-unusual": "no replica is wanted, so nothing was tried",
+    "cluster-many": "235 more instances",
+    "cluster-requirements": "argocd-controller writes this file too",
+    "cluster-health": 'resourceNames: ["airflow-worker"]',
+    "cluster-planned": "which may take the change back",
+    "cluster-rolling-out": "to be replaced",
+    "cluster-draining": "draining",
+    "cluster-rolling-out-many": "235 more instances",
+    "cluster-stuck": "CrashLoopBackOff",
+    "cluster-no-image": "ImagePullBackOff",
+    "cluster-failed": "kubectl --namespace data-orchestration patch statefulsets.apps airflow-worker",
+    "cluster-not-verified": "but not verified everywhere",
     "unknown-operation": "Check the address.",
     "unknown-place": "There is nothing here",
 }
@@ -66,7 +79,14 @@ NEXT_ACTION = {
     "health-bad",
     "unknown-operation",
     "rolling-back",
+    "cluster-health",
+    "cluster-stuck",
+    "cluster-no-image",
+    "cluster-failed",
 }
+
+
+_OF_A_CLUSTER = ["cluster-unusual", "cluster-no-image", "cluster-failed", "cluster-not-verified"]
 
 
 def test_each_scenario_has_its_words() -> None:
@@ -106,7 +126,9 @@ def _cut_off(watched: Watched) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("name", ["normal", "planned", "refused", "applying", "components-bad", "rolled-back"])
+@pytest.mark.parametrize(
+    "name", ["normal", "planned", "refused", "applying", "components-bad", "rolled-back", *_OF_A_CLUSTER]
+)
 def test_text_has_contrast(name: str, scheme: str, shown: Gallery, watched: Watched) -> None:
     watched.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     watched.page.goto(shown.address(name))

@@ -37,7 +37,8 @@ def test_status_shows_components_or_one_operation(desk: Desk) -> None:
     operation = desk.house.done(add("humanize"))
     said = desk("status")
     assert said.status == 0
-    assert said.out.splitlines()[0].split() == ["COMPONENT", "STATUS", "STAMP", "INSTANCE", "MESSAGE"]
+    header = ["COMPONENT", "STATUS", "STAMP", "INSTANCE", "NODE", "AGE", "MESSAGE"]
+    assert said.out.splitlines()[0].split() == header
     assert "scheduler" in said.out
     assert {row["name"] for row in desk("status", "--output", "json").json()["components"]} >= {"scheduler"}
     assert "state      SUCCEEDED" in desk("status", operation.id).out

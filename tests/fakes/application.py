@@ -106,7 +106,9 @@ class Application:
             facts=self.facts,
             policy=self.policy,
             clock=self.clock,
-            rules=PlanningRules(configured, ORDER, deadline=120, preflight_seconds=120, seconds_per_instance=300),
+            rules=PlanningRules(
+                configured, ORDER, deadline=120, seconds_once=120, seconds_per_component=90, seconds_per_instance=210
+            ),
             sleep=self.clock.sleep,
         )
         self.manager = PackageManager(

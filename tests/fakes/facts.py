@@ -21,7 +21,8 @@ class FakeFacts:
         """Of each DAG file, Unix seconds."""
         self.tasks = 0
 
-    def heartbeats(self, component: str) -> tuple[Heartbeat, ...] | None:
+    def heartbeats(self, component: str, instances: int) -> tuple[Heartbeat, ...] | None:
+        assert instances > 0
         return self.faults.around("facts.heartbeats", lambda: self.beats.get(component))
 
     def import_errors(self) -> tuple[ImportFailure, ...]:

@@ -72,9 +72,9 @@ with create_session() as session:
     ]
 errors = facts.import_errors()
 print(json.dumps({
-    "scheduler": [[beat.host, beat.at, beat.started_at] for beat in facts.heartbeats("scheduler")],
-    "triggerer": facts.heartbeats("triggerer"),
-    "without": [facts.heartbeats("api-server"), facts.heartbeats("worker")],
+    "scheduler": [[beat.host, beat.at, beat.started_at] for beat in facts.heartbeats("scheduler", 1)],
+    "triggerer": facts.heartbeats("triggerer", 1),
+    "without": [facts.heartbeats("api-server", 1), facts.heartbeats("worker", 1)],
     "errors": [[error.file, error.at, len(error.message), error.message[-5:]] for error in errors],
     "tasks": facts.running_tasks(),
     "unparsed": [facts.unparsed_files(now.timestamp() + seconds) for seconds in (-600, 0, 1, 600)],

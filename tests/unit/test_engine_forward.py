@@ -49,6 +49,7 @@ def test_a_change_goes_all_the_way() -> None:
     assert app.target.preflights == {}
     assert app.target.preflight_directs == ("humanize",)
     assert set(done.progress.verified.values()) == {"not verified"}
+    assert done.progress.unverified == {}
 
 
 def test_a_check_that_passed_is_not_asked_again_when_the_driver_died() -> None:
@@ -261,7 +262,7 @@ def test_what_nobody_can_confirm_is_never_verified(how: str) -> None:
     assert done.state is State.SUCCEEDED
     assert done.progress.verified == {"scheduler": "not verified"}
     (said,) = [event.message for event in app.events(done.id) if event.kind == "component.current"]
-    assert "not verified: " in said
+    assert f"not verified: {done.progress.unverified['scheduler']}" in said
 
 
 def test_a_text_edited_by_hand_is_adopted() -> None:

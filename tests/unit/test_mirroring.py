@@ -2,6 +2,7 @@ import pytest
 
 from airflow_package_manager.domain.events import Kind, event
 from airflow_package_manager.domain.operation import Event
+from airflow_package_manager.endings import Endings
 from airflow_package_manager.errors import DatabaseBusy
 from airflow_package_manager.mirroring import Copies, MirroredEvents, MirroredOperations
 from tests.fakes.application import ADMIN, Application, add
@@ -59,7 +60,9 @@ def test_every_change_of_an_operation_is_mirrored() -> None:
     application = Application(components=("scheduler",))
     seen: list[Event] = []
     mirrored = MirroredOperations(
-        application.repository, Copies(seen.append, application.repository, application.clock)
+        application.repository,
+        Copies(seen.append, application.repository, application.clock),
+        Endings({}, application.repository, application.clock),
     )
     operation, token = application.plan(add("tabulate"))
     plan_events = application.events(operation.id)

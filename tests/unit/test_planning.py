@@ -64,7 +64,7 @@ def inputs(
         order=COMPONENTS,
         current_entry_points=dict.fromkeys(old or {}, ()),
         running_tasks=0,
-        preflight_seconds=100,
+        seconds_once=100,
         seconds_per_instance=10,
     )
 
@@ -179,12 +179,13 @@ def test_a_hand_edited_text_can_be_adopted_as_it_is() -> None:
 
 def test_the_longest_time_counts_each_instance_and_how_long_it_may_take_to_stop() -> None:
     asked = inputs("", "a\n", new={"a": "1"})
-    asked = dataclasses.replace(asked, preflight_seconds=100, seconds_per_instance=10)
-    plain = make_plan(asked).longest_seconds
-    slow = {name: dataclasses.replace(found, stopping=600.0) for name, found in ALL.items()}
-    plan = make_plan(dataclasses.replace(asked, statuses=slow))
-    assert plain == 100 + 10 * len(plan.components)
-    assert plan.longest_seconds == 100 + 610 * len(plan.components)
+    asked = dataclasses.replace(asked, seconds_once=100, seconds_per_component=5, seconds_per_instance=10)
+    plan = make_plan(asked)
+    assert plan.longest_seconds == 100 + (5 + 10) * len(plan.components)
+    three = tuple(dataclasses.replace(ALL["triggerer"].instances[0], name=f"pod-{number}") for number in range(3))
+    slow = dataclasses.replace(ALL["triggerer"], instances=three, stopping=600.0)
+    plan = make_plan(dataclasses.replace(asked, statuses={**ALL, "triggerer": slow}))
+    assert plan.longest_seconds == 100 + (5 + 10) * (len(plan.components) - 1) + 5 + 3 * 610
 
 
 def test_who_else_writes_the_text_is_told() -> None:

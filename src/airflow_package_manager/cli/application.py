@@ -17,7 +17,7 @@ from airflow_package_manager.domain.access import Identity, Permission, Principa
 from airflow_package_manager.manager import PackageManager
 
 _LEASE_SECONDS = 5.0
-"""How long a stopped command waits for its driver to give up the lease."""
+"""How long a stopped command waits for its driver to give up the lease, beside what hooks may take."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,14 @@ class Application:
     drive: Callable[[str], None]
     """Drives an operation in the background of this process."""
     close: Callable[[float], None]
+    patience: float = _LEASE_SECONDS
     clock: Callable[[], float] = time.time
     """Unix seconds, now."""
     sleep: Callable[[float], None] = time.sleep  # noqa: TID251  the command line waits
 
     def stop(self) -> None:
         """Give up the lease, so that another process goes on at once."""
-        self.close(_LEASE_SECONDS)
+        self.close(self.patience)
 
 
 def opened(*, drive: bool = False) -> Application:
@@ -48,14 +49,26 @@ def opened(*, drive: bool = False) -> Application:
     # Airflow's logging keeps the standard output that it finds at its import; ours is for answers alone.
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")  # what Airflow's own modules deprecate at import is no news for our user
+        from airflow_package_manager.plugin import metrics  # noqa: PLC0415  imports Airflow: takes seconds
         from airflow_package_manager.plugin.application import build  # noqa: PLC0415  imports Airflow: takes seconds
+
+        if drive:
+            metrics.begin()
 
     if sys.stderr.isatty():  # events are on record; the person at the terminal reads them as sentences
         logging.getLogger("airflow_package_manager.audit").setLevel(logging.WARNING)
     house = build(drive=drive)
     who = f"{_user()}@{socket.gethostname()}"
     principal = Principal(Identity("cli", who, f"cli:{who}"), frozenset(Permission), None)
-    return Application(house.manager, principal, house.planning_deadline, house.drives.soon, house.close)
+    hooks = bool(house.settings.on_finished_command) + bool(house.settings.on_finished_url)
+    return Application(
+        manager=house.manager,
+        principal=principal,
+        planning_deadline=house.planning_deadline,
+        drive=house.drives.soon,
+        close=house.close,
+        patience=_LEASE_SECONDS + hooks * house.settings.on_finished_timeout,
+    )
 
 
 def _user() -> str:

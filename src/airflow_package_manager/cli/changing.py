@@ -188,6 +188,7 @@ def _waited(arguments: argparse.Namespace, application: Application, operation_i
                 if arguments.output == "text":
                     say(rendering.event(event))
             if operation.state in TERMINAL:
+                application.stop()  # a driver of this process may still be telling others about the end
                 break
             application.sleep(_POLL_SECONDS)
     except KeyboardInterrupt:

@@ -41,7 +41,7 @@ def status(arguments: argparse.Namespace) -> int:
         return show(arguments, lambda: rendering.operation(operation, now), lambda: wired(application, operation))
     found = application.manager.components(application.principal)
     revision = application.manager.inventory(application.principal).revision
-    return show(arguments, lambda: rendering.components(found), lambda: wire.components(found, revision))
+    return show(arguments, lambda: rendering.components(found, now), lambda: wire.components(found, revision))
 
 
 def history(arguments: argparse.Namespace) -> int:

@@ -10,7 +10,7 @@ from airflow_package_manager.domain.inventory import CheckStatus, Inventory, Pac
 from airflow_package_manager.domain.operation import Event, Operation, expired
 from airflow_package_manager.domain.plan import Effect, Plan
 from airflow_package_manager.domain.planning import text_difference
-from airflow_package_manager.domain.rollout import ComponentStatus, Stamp
+from airflow_package_manager.domain.rollout import ComponentStatus, Instance, Stamp
 
 _SIGN = {
     Effect.NEW: "+",
@@ -96,6 +96,10 @@ def plan(planned: Plan) -> str:
         times += [] if planned.longest_seconds is None else [f"at most {planned.longest_seconds} s"]
         lines.append("Restarts, one after another: " + ", ".join(planned.components))
         lines[-1] += f" ({', '.join(times)})" if times else ""
+        if planned.longest_seconds is not None:
+            lines.append(
+                "If one does not come back well, everything goes back by itself, which may take as long again."
+            )
     else:
         lines.append("Restarts nothing.")
     lines += [f"Warning: {warning.message}" for warning in planned.warnings]
@@ -138,14 +142,34 @@ def history(found: Sequence[Operation]) -> str:
     return table(["operation", "revision", "state", "at", "by", "asked"], rows) if rows else "No operations yet."
 
 
-def components(found: Sequence[tuple[Stamp, ComponentStatus]]) -> str:
-    """Return one line per instance; a component without instances has one of its own."""
+def components(found: Sequence[tuple[Stamp, ComponentStatus]], now: float) -> str:
+    """Return one line per component, then one per instance; `now` in Unix seconds."""
     rows = []
     for stamp, status in found:
-        revision = "" if stamp.revision is None else str(stamp.revision)
-        rows.append([status.name, status.status.value, revision, "", status.message])
-        rows += [["", one.status.value, _revision(one.stamp), one.name, one.message] for one in status.instances]
-    return table(["component", "status", "stamp", "instance", "message"], rows) if rows else "No components are known."
+        said = [status.message.partition("\n")[0]]
+        said += ["no package's fault"] if status.infrastructure else []
+        said += [f"not verified: {status.unverified}"] if status.unverified else []
+        rows.append([status.name, status.status.value, _revision(stamp.revision), "", "", "", "; ".join(said)])
+        rows += [_instance(one, now) for one in status.instances]
+    header = ["component", "status", "stamp", "instance", "node", "age", "message"]
+    return table(header, rows) if rows else "No components are known."
+
+
+def _instance(one: Instance, now: float) -> list[str]:
+    age = "" if one.started_at is None else duration(now - one.started_at)
+    said = [part for part in (one.reason, one.message.partition("\n")[0]) if part]
+    if one.install_cause and one.install_cause not in one.message:
+        said.append(one.install_cause)
+    said += [f"{one.restarts} restarts"] if one.restarts else []
+    return ["", one.status.value, _revision(one.stamp), one.name, one.node or "", age, "; ".join(said)]
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as the largest unit that fits, the way kubectl shows an age."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"
 
 
 def event(found: Event) -> str:

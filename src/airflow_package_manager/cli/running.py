@@ -8,7 +8,6 @@ import json
 from airflow_package_manager import settings
 from airflow_package_manager.cli.exit_status import OK
 from airflow_package_manager.cli.terminal import say, say_json
-from airflow_package_manager.redaction import without_credentials
 from airflow_package_manager.refusals import Malformed
 
 
@@ -17,13 +16,11 @@ def show_config(arguments: argparse.Namespace) -> int:
     values = settings.read()
     settings.load()
     if arguments.output == "json":
-        rows = [
-            {"name": value.name, "value": without_credentials(value.raw), "source": value.source} for value in values
-        ]
+        rows = [{"name": value.name, "value": value.shown(), "source": value.source} for value in values]
         say_json(json.dumps(rows, indent=2))
     else:
         for value in values:
-            say(f"{value.name} = {without_credentials(value.raw)}  ({value.source})")
+            say(f"{value.name} = {value.shown()}  ({value.source})")
     return OK
 
 

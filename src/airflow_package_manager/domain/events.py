@@ -41,6 +41,7 @@ class Kind(str, enum.Enum):
     ACCESS_REFUSED = "access.refused"
     REQUEST_REFUSED = "request.refused"
     MIRROR_FAILED = "audit.mirror-failed"
+    NOTICE_FAILED = "notice.failed"
 
 
 SENTENCES: Mapping[Kind, str] = {
@@ -72,6 +73,7 @@ SENTENCES: Mapping[Kind, str] = {
     Kind.ACCESS_REFUSED: "Refused to {what}: {detail}",
     Kind.REQUEST_REFUSED: "Refused to {what}: {detail}",
     Kind.MIRROR_FAILED: "The event {kind_of_event} could not be copied into the other logs ({error}).",
+    Kind.NOTICE_FAILED: '{hook} did not tell that "{ended}" has ended: {error}.',
 }
 
 

@@ -117,6 +117,8 @@ class Requirements:
     digest: str
     edited_by_hand: bool
     kept_lines: tuple[KeptLine, ...]
+    manager: str | None = None
+    """Who else writes it and may take a change back, where the store can tell."""
 
 
 class CheckStatus(str, enum.Enum):

@@ -76,6 +76,8 @@ class Progress:
     """Unix seconds: when each component was told to restart."""
     verified: Mapping[str, str] = field(default_factory=dict)
     """Component → ``heartbeat`` or ``not verified``."""
+    unverified: Mapping[str, str] = field(default_factory=dict)
+    """Component → why nobody could tell what it runs on; only those of which nobody could."""
     reason: Mapping[str, Any] | None = None
     """Why it is rolled back or failed, as a problem: code, title, detail, next_action."""
     preflight: bool = False

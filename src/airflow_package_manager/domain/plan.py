@@ -133,7 +133,7 @@ class Plan:
     directs: tuple[str, ...] = ()
     """Normalised names that the proposed text names."""
     longest_seconds: int | None = None
-    """How long it may take at most."""
+    """How long it may take at most; when it has to go back, as long again."""
     usual_seconds: int | None = None
     """How long such a change took here before; None when nothing was ever restarted."""
     adopted: bool = False

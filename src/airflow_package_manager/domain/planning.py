@@ -64,10 +64,12 @@ class PlanInputs:
     """Entry-point groups of the current lock's distributions; one that is absent counts as unknown."""
     running_tasks: int | None = None
     """None where nobody knows."""
-    preflight_seconds: int = 0
-    """At most, before anything restarts."""
+    seconds_once: int = 0
+    """At most, before the first restart and after the last one."""
+    seconds_per_component: int = 0
+    """At most, until a component gives a sign of life once its instances are ready."""
     seconds_per_instance: int = 0
-    """At most, to stop, install, start and verify one instance."""
+    """At most, to install and start one instance; how long it may take to stop is what its status tells."""
     further_warnings: tuple[PlanWarning, ...] = ()
     """What only the caller knows, for example ``restored-resolved-anew``."""
 
@@ -92,12 +94,6 @@ def make_plan(inputs: PlanInputs) -> Plan:
     components = components_to_restart(inputs, package_changes, changes) if lock_changes else ()
     if lock_changes and not components:
         raise NoComponents("The change needs a restart, and no component of Airflow is known to restart.")
-    longest = 0
-    if components:
-        longest = inputs.preflight_seconds
-        for status in (inputs.statuses[name] for name in components):
-            each = inputs.seconds_per_instance + math.ceil(status.stopping)
-            longest += max(1, len(status.instances)) * each
     return Plan(
         base_digest=snapshot.digest(),
         base_text=snapshot.text,
@@ -125,9 +121,20 @@ def make_plan(inputs: PlanInputs) -> Plan:
         + inputs.further_warnings,
         acknowledgements=acknowledgements,
         directs=RequirementsFile.parse(inputs.proposed_text).names(),
-        longest_seconds=longest,
+        longest_seconds=longest_seconds(inputs, components),
         adopted=edited and not text_changes,
     )
+
+
+def longest_seconds(inputs: PlanInputs, components: tuple[str, ...]) -> int:
+    """Return how long the change may take when it does not go back; going back may take as long again."""
+    if not components:
+        return 0
+    longest = inputs.seconds_once
+    for status in (inputs.statuses[name] for name in components):
+        each = inputs.seconds_per_instance + math.ceil(status.stopping)
+        longest += inputs.seconds_per_component + max(1, len(status.instances)) * each
+    return longest
 
 
 def edited_by_hand(snapshot: StoreSnapshot, current_lock: Lock | None) -> bool:

@@ -183,7 +183,7 @@ def _not_current(step: Step, found: ComponentStatus, began: float) -> Operation:
 def _current(step: Step, found: ComponentStatus) -> Operation:
     """Wait for Airflow's own sign of life, counted from the start of the youngest instance."""
     began = step.progress.started_at[found.name]
-    beats = _heartbeats(step, found.name) if found.unverified is None else None
+    beats = _heartbeats(step, found) if found.unverified is None else None
     alive = beats is not None and any(beat.started_at >= began for beat in beats)
     if beats is not None and not alive:
         since = max([began, *(instance.started_at or began for instance in found.instances)])
@@ -191,16 +191,19 @@ def _current(step: Step, found: ComponentStatus) -> Operation:
             return step.stay(f"waiting for the heartbeat of {found.name}")
     verdict = HEARTBEAT if alive else NOT_VERIFIED
     verified = {**step.progress.verified, found.name: verdict}
-    progress = dataclasses.replace(step.progress, verified=verified, waiting_since=None)
+    unverified = step.progress.unverified
+    if found.unverified is not None:
+        unverified = {**unverified, found.name: found.unverified}
+    progress = dataclasses.replace(step.progress, verified=verified, unverified=unverified, waiting_since=None)
     shown = verdict if found.unverified is None else f"{verdict}: {found.unverified}"
     current = step.event(Kind.CURRENT, component=found.name, verified=shown)
     return step.stay(f"{found.name} is current", current, progress=progress)
 
 
-def _heartbeats(step: Step, component: str) -> tuple[Heartbeat, ...] | None:
+def _heartbeats(step: Step, found: ComponentStatus) -> tuple[Heartbeat, ...] | None:
     """Return the component's jobs; a database that does not answer is no sign of life, and no failure either."""
     try:
-        return step.world.facts.heartbeats(component)
+        return step.world.facts.heartbeats(found.name, found.current_instances())
     except PackageManagerError as error:
-        _log.warning("The heartbeat of %s cannot be read: %s", component, error.detail)
+        _log.warning("The heartbeat of %s cannot be read: %s", found.name, error.detail)
         return ()

@@ -94,7 +94,7 @@ def session_facts(application: wiring.Application) -> SessionFacts:
         plugin_version=__version__,
         token_lifetime=application.settings.token_lifetime,
         target=application.target_name,
-        directory=application.settings.directory,
+        place=application.place,
         components=application.component_names(),
         python=image.python_version,
         platform=image.platform,

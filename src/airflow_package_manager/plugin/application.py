@@ -6,7 +6,7 @@ from airflow import settings as airflow_settings
 
 from airflow_package_manager import settings, wiring
 from airflow_package_manager.errors import StoreUnavailable
-from airflow_package_manager.plugin import airflow_checks, audit_log
+from airflow_package_manager.plugin import airflow_checks, audit_log, metrics
 from airflow_package_manager.plugin.facts import AirflowDatabaseFacts
 
 
@@ -26,6 +26,7 @@ def build(*, drive: bool = True) -> wiring.Application:
         engine=engine,
         facts=AirflowDatabaseFacts(),
         mirror=audit_log.mirror,
+        on_finished={"metrics": metrics.count},
         further_checks=lambda: airflow_checks.checks(found),
         drive=drive,
     )

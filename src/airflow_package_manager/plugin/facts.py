@@ -1,4 +1,4 @@
-"""What Airflow's own tables say: heartbeats, import errors, running tasks. One short session each, nothing written."""
+"""What Airflow itself knows: heartbeats, import errors, running tasks. One short session each, nothing written."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from sqlalchemy.orm import Session
 
 from airflow_package_manager.domain.facts import Heartbeat, ImportFailure
 from airflow_package_manager.errors import DatabaseBusy
+from airflow_package_manager.plugin.celery_workers import CeleryWorkers
 
 JOB_TYPES: Mapping[str, str] = {
     "scheduler": "SchedulerJob",
     "triggerer": "TriggererJob",
     "dag-processor": "DagProcessorJob",
 }
-"""Components that keep a heartbeat; the api-server and a worker keep none."""
+"""Components that keep a heartbeat in the database; the api-server keeps none, and Celery knows its workers."""
+WORKER = "worker"
 MAXIMUM_ERRORS = 1_000
 MAXIMUM_MESSAGE = 4_000
 """Characters of one trace: its end, where the cause stands."""
@@ -35,8 +37,13 @@ Found = TypeVar("Found")
 class AirflowDatabaseFacts:
     """Implements `ports.AirflowFacts`; raises `DatabaseBusy` when the database does not answer."""
 
-    def heartbeats(self, component: str) -> tuple[Heartbeat, ...] | None:
+    def __init__(self) -> None:
+        self._workers = CeleryWorkers()
+
+    def heartbeats(self, component: str, instances: int) -> tuple[Heartbeat, ...] | None:
         """Return the component's running jobs, None where Airflow keeps no heartbeat for it."""
+        if component == WORKER:
+            return self._workers.heartbeats(instances)
         job_type = JOB_TYPES.get(component)
         if job_type is None:
             return None

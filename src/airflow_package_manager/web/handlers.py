@@ -24,7 +24,8 @@ class SessionFacts:
     token_lifetime: int
     """Seconds."""
     target: str
-    directory: str
+    place: str
+    """For people: where requirements and locks are kept."""
     components: tuple[str, ...]
     python: str
     platform: str
@@ -66,7 +67,7 @@ def session(api: Api, principal: Principal, call: Call) -> schemas.Session:
         plugin_version=facts.plugin_version,
         token_lifetime=facts.token_lifetime,
         target=facts.target,
-        directory=facts.directory,
+        place=facts.place,
         components=list(facts.components),
         python=facts.python,
         platform=facts.platform,

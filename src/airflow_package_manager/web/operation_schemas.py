@@ -57,6 +57,7 @@ class Plan(Answer):
     warnings: list[PlanWarning]
     acknowledgements: list[str]
     longest_seconds: int | None
+    """At most; when it has to go back, as long again."""
     usual_seconds: int | None
     """How long such a change took here before; null when nothing was ever restarted."""
     adopted: bool
@@ -85,6 +86,8 @@ class ComponentProgress(Answer):
     stage: Literal["waiting", "restarting", "done"]
     previous_stamp: int | None
     verified: str | None
+    unverified: str | None
+    """Why nobody could tell what it runs on: then its restart says nothing about packages."""
 
 
 class Operation(Answer):

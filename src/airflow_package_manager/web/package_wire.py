@@ -90,5 +90,6 @@ def requirements(found: inventory.Requirements) -> schemas.Requirements:
         text=found.text,
         digest=found.digest,
         edited_by_hand=found.edited_by_hand,
+        manager=found.manager,
         kept_lines=[kept_line(line) for line in found.kept_lines],
     )

@@ -53,7 +53,8 @@ class Session(Answer):
     token_lifetime: int
     """Seconds."""
     target: str
-    directory: str
+    place: str
+    """Where requirements and locks are kept, in words."""
     components: list[str]
     python: str
     platform: str
@@ -127,6 +128,8 @@ class Requirements(Answer):
     text: str
     digest: str
     edited_by_hand: bool
+    manager: str | None
+    """Who else writes it and may take a change back, as far as that can be seen."""
     kept_lines: list[KeptLine]
 
 

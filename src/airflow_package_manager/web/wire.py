@@ -216,6 +216,7 @@ def _progress(found: operations_.Operation) -> list[operation_schemas.ComponentP
             stage=_stage(found, name),
             previous_stamp=progress.stamps.get(name),
             verified=progress.verified.get(name),
+            unverified=progress.unverified.get(name),
         )
         for name in components
     ]

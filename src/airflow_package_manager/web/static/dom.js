@@ -74,6 +74,16 @@ export function name(text, className = "") {
 }
 
 /**
+ * Text of several lines: the first is a sentence, what follows is shown as it stands, for example lines of a file.
+ * @param {string} text
+ * @returns {Child}
+ */
+export function paragraphs(text) {
+  const [first = "", ...following] = visible(text).trimEnd().split("\n");
+  return following.length === 0 ? first : [first, h("code", { class: "lines" }, following.join("\n"))];
+}
+
+/**
  * @param {string} text
  * @returns {string} the text with control and direction-changing characters made visible
  */

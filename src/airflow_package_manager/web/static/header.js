@@ -47,6 +47,8 @@ export function syncVerdict(answer) {
   if (current.length < count) {
     return ["unknown", `${count - current.length} of ${count} unknown`, "Some components do not say what they run."];
   }
+  const unverified = answer.components.filter((one) => one.unverified !== null);
+  if (unverified.length) return ["unknown", `${unverified.length} of ${count} not verified`, `Nobody can tell what they run: ${names(unverified)}`];
   return ["good", "In sync", `All ${plural(count, "component")} run the wanted packages.`];
 }
 

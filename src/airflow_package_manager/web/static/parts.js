@@ -45,6 +45,11 @@ export function pill(status, words) {
   return tonePill(tone, words ?? text);
 }
 
+/** @param {string} status @returns {string} the word of a status inside of a sentence */
+export function statusWord(status) {
+  return (STATUS[status]?.[1] ?? status).toLowerCase();
+}
+
 /**
  * @param {Tone} tone
  * @param {...Child} words

@@ -1,6 +1,6 @@
 /** Shows what went wrong, why, and always what to do next. */
 import { Offline, Problem } from "./api.js";
-import { fill, h, visible } from "./dom.js";
+import { fill, h, paragraphs, visible } from "./dom.js";
 import { button, notice, skeleton } from "./parts.js";
 import { answered } from "./poll.js";
 import { problemDetails } from "./problem_details.js";
@@ -19,9 +19,9 @@ export function problemNotice(error, ...actions) {
       "bad",
       "warning",
       error.title,
-      error.detail && error.detail !== error.title && h("p", null, visible(error.detail)),
+      error.detail && error.detail !== error.title && h("p", null, paragraphs(error.detail)),
       field && h("p", { class: "muted" }, "Field: ", h("code", null, visible(field))),
-      h("p", { class: "next" }, h("strong", null, "What to do: "), visible(error.nextAction)),
+      h("p", { class: "next" }, h("strong", null, "What to do: "), paragraphs(error.nextAction)),
       problemDetails(error.context, error.nextAction),
       typeof error.context["operation"] === "string" &&
         h("p", null, h("a", { href: `#/operations/${encodeURIComponent(error.context["operation"])}` }, "Open the other operation")),

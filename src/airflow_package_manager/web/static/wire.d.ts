@@ -35,6 +35,7 @@ export interface ComponentProgress {
   stage: "waiting" | "restarting" | "done";
   previous_stamp: number | null;
   verified: string | null;
+  unverified: string | null;
 }
 
 export interface Components {
@@ -226,6 +227,7 @@ export interface Requirements {
   text: string;
   digest: string;
   edited_by_hand: boolean;
+  manager: string | null;
   kept_lines: KeptLine[];
 }
 
@@ -256,7 +258,7 @@ export interface Session {
   plugin_version: string;
   token_lifetime: number;
   target: string;
-  directory: string;
+  place: string;
   components: string[];
   python: string;
   platform: string;

@@ -1,12 +1,11 @@
 /** Every component of Airflow: what it runs, since when, and what it says. */
 import { get } from "../api.js";
 import { h, name, visible } from "../dom.js";
-import { dateTime, relative } from "../format.js";
 import { noteComponents } from "../header.js";
-import { card, empty, facts, pill } from "../parts.js";
+import { card, empty, facts, folded } from "../parts.js";
 import { load } from "../problem.js";
 import { state } from "../state.js";
-import { instanceState } from "./instances.js";
+import { byUrgency, instanceFacts, instanceState, standing, summary } from "./instances.js";
 
 /**
  * @param {HTMLElement} main
@@ -21,12 +20,10 @@ export function showComponents(main, _parameters, signal) {
       card("Components", { note: "Each installs the packages of its revision before it starts." , flush: answer.components.length > 0 },
         answer.components.length
           ? h("div", { class: "components" }, answer.components.map(component))
-          : empty("server", "No component is known here", [
-            "Start Airflow’s components with ", h("code", null, "airflow-package-manager run --component NAME -- COMMAND"),
-            ", or all of them with ", h("code", null, "airflow-package-manager standalone"), "."])),
+          : empty("server", "No component is known here", [h("a", { href: "#/health" }, "Health"), " says where they were looked for, and what to do."])),
       session && card("This Airflow", {}, facts([
         ["Airflow", session.airflow_version], ["Package Manager", session.plugin_version], ["Python", `${session.python}, ${session.platform}`],
-        ["Target", session.target], ["Directory", h("code", null, name(session.directory))], ["You are", name(session.principal.name)],
+        ["Target", session.target], ["Requirements", name(session.place)], ["You are", name(session.principal.name)],
       ])),
     ];
   });
@@ -34,14 +31,18 @@ export function showComponents(main, _parameters, signal) {
 
 /** @param {import("../wire.d.ts").Component} one */
 function component(one) {
+  const { rows, others } = byUrgency(one.instances);
   return h("article", { class: "component" },
-    h("header", null, h("h3", null, name(one.name)), pill(one.status), h("span", { class: "muted" }, one.stamp === null ? "no revision told" : `told revision ${one.stamp}`)),
+    h("header", null, h("h3", null, name(one.name)), standing(one), h("span", { class: "muted" }, one.stamp === null ? "no revision told" : `told revision ${one.stamp}`)),
     one.message && h("p", { class: "row-summary", dir: "auto" }, visible(one.message)),
-    one.instances.length > 0 && h("ul", { class: "instances" }, one.instances.map((instance) => h("li", null,
-      h("div", null, h("span", { class: "number" }, name(instance.name)),
-        h("p", { class: "row-summary" }, [
-          instance.stamp === null ? "no revision" : `revision ${instance.stamp}`,
-          instance.lock_digest ? `lock ${instance.lock_digest.slice(0, 12)}` : "no site",
-        ].join(" · "), instance.started_at && [" · started ", h("time", { datetime: instance.started_at, title: dateTime(instance.started_at) }, relative(instance.started_at))])),
-      h("div", { class: "instance-state" }, instanceState(instance))))));
+    one.unverified && one.unverified !== one.message && h("p", { class: "row-summary", dir: "auto" }, `Not verified: ${visible(one.unverified)}.`),
+    rows.length > 0 && h("ul", { class: "instances" }, rows.map(instance)),
+    others.length > 0 && folded(summary(others), {}, h("ul", { class: "instances" }, others.map(instance))));
+}
+
+/** @param {import("../wire.d.ts").Instance} one */
+function instance(one) {
+  return h("li", null,
+    h("div", null, h("span", { class: "number" }, name(one.name)), instanceFacts(one, { lock: true })),
+    h("div", { class: "instance-state" }, instanceState(one)));
 }

@@ -1,6 +1,6 @@
 /** The checks of `doctor`: what was found, and what to do about it; what needs a person first. */
 import { get } from "../api.js";
-import { h, visible } from "../dom.js";
+import { h, paragraphs } from "../dom.js";
 import { plural } from "../format.js";
 import { noteHealth } from "../header.js";
 import { button, card, empty, pill } from "../parts.js";
@@ -26,7 +26,7 @@ export function showHealth(main, parameters, signal) {
       ? empty("pulse", "No check was run", "The server offers no health checks.")
       : h("ul", { class: "checks" }, checks.map((one) => h("li", { class: `check check-${one.status}` },
         h("div", { class: "check-status" }, pill(one.status)),
-        h("div", null, h("h3", null, one.name.replace(/-/g, " ")), h("p", { dir: "auto" }, visible(one.cause)),
-          one.next_action && one.status !== "ok" && h("p", { class: "next" }, h("strong", null, "What to do: "), visible(one.next_action)))))));
+        h("div", null, h("h3", null, one.name.replace(/-/g, " ")), h("p", { dir: "auto" }, paragraphs(one.cause)),
+          one.next_action && one.status !== "ok" && h("p", { class: "next" }, h("strong", null, "What to do: "), paragraphs(one.next_action)))))));
   });
 }

@@ -68,7 +68,7 @@ async function follow(main, id, signal) {
     after = Math.max(after, ...news.events.map((one) => one.sequence ?? 0));
     if (changed || turn % 5 === 0 || operation === null) operation = await get(path, signal);
     const now = /** @type {Operation} */ (operation);
-    if (ACTIVE.has(now.state) && (changed || turn % 2 === 0)) {
+    if ((ACTIVE.has(now.state) && (changed || turn % 2 === 0)) || now.state === "FAILED") {
       components = /** @type {import("../wire.d.ts").Components} */ (await get("components", signal)).components;
     }
     turn += 1;

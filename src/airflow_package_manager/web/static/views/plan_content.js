@@ -90,11 +90,11 @@ function restartCard(plan) {
       h("li", { class: "route-first" }, icon("check"), h("span", null, "Preflight")),
       plan.components.map((one) => h("li", null, icon("server"), name(one))),
       h("li", { class: "route-last" }, icon("check"), h("span", null, "Verify"))),
-    h("p", null, "First a throw-away check in a process of its own. Then ",
+    h("p", null, "First a throw-away check, apart from every component. Then ",
       plan.components.length ? sentence(plan.components) : "the components",
       plan.components.length > 1 ? " restart one after another, each only when the one before it is well." : " restarts.",
       !plan.components.includes("api-server") && " The api-server is not restarted."),
-    h("p", { class: "muted" }, "If one does not come back well, everything touched returns to the packages it has now, by itself."));
+    h("p", { class: "muted" }, "If one does not come back well, everything touched returns to the packages it has now, by itself", plan.longest_seconds !== null && "; going back may take as long again", "."));
 }
 
 /** @param {Plan} plan */

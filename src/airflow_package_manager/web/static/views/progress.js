@@ -1,13 +1,13 @@
 /** An operation that is being applied, or was: steps, components with their instances, events, the result. */
 import { serverNow } from "../api.js";
 import { confirmDialog } from "../dialog.js";
-import { fill, h, name, visible } from "../dom.js";
-import { dateTime, duration, expected, sentence, timeOfDay } from "../format.js";
+import { fill, h, name, paragraphs, visible } from "../dom.js";
+import { dateTime, duration, expected, relative, sentence, timeOfDay } from "../format.js";
 import { button, card, folded, notice, pill, say } from "../parts.js";
 import { again, planFrom } from "../planning.js";
 import { problemNotice } from "../problem.js";
 import { may } from "../state.js";
-import { difference } from "../diff.js";
+import { difference, file } from "../diff.js";
 import { instanceRows } from "./instances.js";
 import { counts, planContent, warnings } from "./plan_content.js";
 import { stepper, steps } from "./stepper.js";
@@ -39,6 +39,7 @@ export function progressView(operation, cancel, signal) {
     const from = new Date(latest.accepted_at ?? latest.created_at).getTime();
     const to = latest.ended_at ? new Date(latest.ended_at).getTime() : serverNow();
     fill(elapsed, duration((to - from) / 1000));
+    for (const age of components.querySelectorAll("time")) fill(age, relative(age.dateTime));
   };
   const timer = setInterval(tick, 1000);
   signal.addEventListener("abort", () => clearInterval(timer));
@@ -56,7 +57,7 @@ export function progressView(operation, cancel, signal) {
 
   const drawHero = keyed((/** @type {Operation} */ now) => fill(hero,
     h("div", { class: "hero-top" }, pill(now.state), now.revision !== null && h("span", { class: "muted" }, `Revision ${now.revision}`),
-      h("span", { class: "muted" }, now.ended_at ? "took " : "for ", elapsed, !now.ended_at && plan ? [", ", expected(plan)] : "")),
+      h("span", { class: "muted" }, now.ended_at ? "took " : "for ", elapsed, !now.ended_at && now.state !== "ROLLING_BACK" && plan ? [", ", expected(plan)] : "")),
     h("h2", { dir: "auto" }, visible(now.summary)),
     h("p", { class: "muted" }, `${visible(now.owner.name)}, ${dateTime(now.accepted_at ?? now.created_at)}`),
     !now.ended_at && h("div", { class: "working" }, h("span", { class: "spinner", "aria-hidden": "true" }),
@@ -79,7 +80,7 @@ export function progressView(operation, cancel, signal) {
       drawResult(now, [now.state, now.problem]);
       const marks = steps(now, events);
       drawRoad(marks, marks);
-      drawComponents(seen, [now.components, seen?.map((one) => [one.name, one.status, one.message, one.instances])]);
+      drawComponents(seen, [now.components, seen?.map((one) => [one.name, one.status, one.message, one.infrastructure, one.unverified, one.instances.map((row) => ({ ...row, reported_at: null }))])]);
       for (const event of events.slice(drawn)) list.appendChild(eventRow(event));
       if (events.length > drawn) list.scrollTop = list.scrollHeight;
       drawn = events.length;
@@ -129,17 +130,21 @@ function eventRow(event) {
 function outcome(now) {
   const problem = now.problem;
   const why = problem && [
-    h("p", { dir: "auto" }, h("strong", null, visible(problem.title)), problem.detail && problem.detail !== problem.title && [". ", visible(problem.detail)]),
-    h("p", { class: "next" }, h("strong", null, "What to do: "), visible(problem.next_action)),
+    h("p", { dir: "auto" }, h("strong", null, visible(problem.title)), problem.detail && problem.detail !== problem.title && [". ", paragraphs(problem.detail)]),
+    h("p", { class: "next" }, h("strong", null, "What to do: "), paragraphs(problem.next_action)),
+    byHand(problem["commands"]),
     typeof problem["difference"] === "string" && difference(problem["difference"]),
     typeof problem["output"] === "string" && problem["output"] !== "" && folded("What it printed", {}, h("pre", { class: "raw", tabindex: "0" }, visible(problem["output"]))),
+    because(problem["because"]),
     h("p", { class: "code-name" }, problem.code),
   ];
+  const unverified = now.components.filter((one) => one.unverified !== null);
   const retry = button("Plan again", () => void planFrom(retry, () => again(now.request)), { shape: "again", small: true });
   const actions = h("div", { class: "notice-actions" }, may("plan") && retry, h("a", { class: "btn btn-sm act-secondary", href: "#/packages" }, "Go to Packages"));
   if (now.state === "SUCCEEDED") {
-    return notice("good", "check", now.plan && !now.plan.lock_changes ? "The file was saved; nothing had to restart" : "Every component runs the new packages",
+    return notice(unverified.length > 0 ? "warn" : "good", unverified.length > 0 ? "info" : "check", now.plan && !now.plan.lock_changes ? "The file was saved; nothing had to restart" : unverified.length > 0 ? "The new packages are in place, but not verified everywhere" : "Every component runs the new packages",
       h("p", null, now.revision !== null ? `This is revision ${now.revision}. It can be restored from the history.` : ""),
+      unverified.map((one) => h("p", null, h("strong", null, name(one.name), ": not verified"), ", because ", visible(one.unverified ?? ""), ".")),
       h("div", { class: "notice-actions" }, h("a", { class: "btn btn-sm act-secondary", href: "#/packages" }, "Go to Packages")));
   }
   if (now.state === "ROLLED_BACK") {
@@ -149,6 +154,26 @@ function outcome(now) {
   if (now.state === "CANCELLED") return notice("quiet", "cross", "Cancelled: nothing was changed", why, actions);
   if (now.state === "ROLLING_BACK") return notice("warn", "back", "Going back to the packages of before", why, h("p", { class: "muted" }, "Components that were touched are restarted once more; the others are left alone."));
   return null;
+}
+
+/**
+ * What a person types to bring the components back.
+ * @param {unknown} commands
+ */
+function byHand(commands) {
+  if (!Array.isArray(commands) || commands.length === 0) return null;
+  return h("div", { class: "by-hand" }, h("p", null, h("strong", null, "By hand: "), "this brings back what each component was told before."),
+    file(commands.map(String).join("\n"), "Commands"));
+}
+
+/**
+ * Why it went back at all, beside why that did not end.
+ * @param {unknown} reason
+ */
+function because(reason) {
+  if (reason === null || typeof reason !== "object") return null;
+  const { title, detail } = /** @type {{title?: string, detail?: string}} */ (reason);
+  return h("p", { dir: "auto" }, h("strong", null, "It went back because: "), visible(title ?? ""), detail && [". ", paragraphs(detail)]);
 }
 
 /** @param {Operation} now */

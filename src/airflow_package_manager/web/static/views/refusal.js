@@ -1,5 +1,5 @@
 /** A refused plan: who forbids it, what would fit, what to do; the resolver's own words folded below. */
-import { fill, h, name, visible } from "../dom.js";
+import { fill, h, name, paragraphs, visible } from "../dom.js";
 import { dateTime, projectName } from "../format.js";
 import { icon } from "../icons.js";
 import { badge, button, card, folded, notice } from "../parts.js";
@@ -39,8 +39,8 @@ export function refusalView(operation) {
       h("p", { class: "muted" }, `Nothing was changed, and nothing restarted. ${visible(operation.owner.name)}, ${dateTime(operation.created_at)}`)),
     problem && (acknowledging ? acknowledge(operation, rows(problem["acknowledgements"])) : h("div", { class: "stack" },
       notice("bad", "warning", problem.title,
-        h("p", { dir: "auto" }, visible(problem.detail)),
-        h("p", { class: "next" }, h("strong", null, "What to do: "), visible(problem.next_action)),
+        h("p", { dir: "auto" }, paragraphs(problem.detail)),
+        h("p", { class: "next" }, h("strong", null, "What to do: "), paragraphs(problem.next_action)),
         problemDetails(problem, problem.next_action),
         h("p", { class: "code-name" }, problem.code),
         h("div", { class: "notice-actions" }, may("plan") && [edit, planAgain])),

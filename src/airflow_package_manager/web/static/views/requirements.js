@@ -3,10 +3,10 @@ import { get } from "../api.js";
 import { file } from "../diff.js";
 import { fill, h, name, uniqueId } from "../dom.js";
 import { plural } from "../format.js";
-import { badge, button, card, folded } from "../parts.js";
+import { badge, button, card, folded, notice } from "../parts.js";
 import { planFrom } from "../planning.js";
 import { load } from "../problem.js";
-import { may } from "../state.js";
+import { may, state } from "../state.js";
 import { editedNotice } from "./packages.js";
 
 /** @type {Record<string, [string, string]>} */
@@ -49,6 +49,8 @@ export function showRequirements(main, _parameters, signal) {
     if (draft && draft.digest === answer.digest && may("plan")) write();
     else read();
     return h("div", { class: "stack" },
+      answer.manager !== null && notice("warn", "warning", [name(answer.manager), " writes this file too"],
+        h("p", null, "It may take a change back; the change then goes back as a whole. Change the file at its source, or tell that tool to leave it alone.")),
       answer.edited_by_hand && editedNotice(),
       card("requirements.txt", { note: "A plain pip requirements file. Planning the whole file replaces it as it stands below.", actions }, body),
       answer.kept_lines.length > 0 && card("Lines that are kept, but not used", { note: `${plural(answer.kept_lines.length, "line")}, with credentials masked` },
@@ -56,6 +58,6 @@ export function showRequirements(main, _parameters, signal) {
           const [words, why] = KINDS[line.kind] ?? [line.kind, ""];
           return h("li", null, h("span", { class: "muted number" }, `Line ${line.number}`), badge(line.kind === "invalid" ? "bad" : "warn", words), h("code", null, name(line.text)), h("span", { class: "muted small" }, why));
         }))),
-      folded("Without this page", { class: "fold-panel" }, h("p", null, "Edit the file where it lies and come back: “Review and adopt” makes a plan of it. Or use ", h("code", null, "airflow-package-manager plan"), ".")));
+      folded("Without this page", { class: "fold-panel" }, h("p", null, "Edit the file where it lies", state.session && [" (", name(state.session.place), ")"], " and come back: “Review and adopt” makes a plan of it. Or use ", h("code", null, "airflow-package-manager plan"), ".")));
   });
 }

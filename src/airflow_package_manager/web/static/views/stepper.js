@@ -5,7 +5,7 @@ import { icon } from "../icons.js";
 /**
  * @typedef {import("../wire.d.ts").Operation} Operation
  * @typedef {import("../wire.d.ts").Event} Event
- * @typedef {"done" | "now" | "next" | "bad" | "back" | "skipped"} Mark
+ * @typedef {"done" | "unsure" | "now" | "next" | "bad" | "back" | "skipped"} Mark
  * @typedef {{label: string, mark: Mark, note: string}} Step
  */
 
@@ -60,19 +60,19 @@ export function steps(operation, events) {
  */
 function componentMark(one, far, back) {
   if (one.stage === "waiting" || far < 2) return back ? "skipped" : "next";
-  if (one.stage === "done") return back ? "back" : "done";
+  if (one.stage === "done") return back ? "back" : one.unverified === null ? "done" : "unsure";
   return back ? "bad" : "now";
 }
 
 /** @type {Record<Mark, string>} */
-const WORDS = { done: "done", now: "in progress", next: "to come", bad: "failed", back: "put back", skipped: "not reached" };
+const WORDS = { done: "done", unsure: "not verified", now: "in progress", next: "to come", bad: "failed", back: "put back", skipped: "not reached" };
 
 /** @param {Step[]} list */
 export function stepper(list) {
   return h("ol", { class: "stepper" }, list.map((one) => h(
     "li",
     { class: `step step-${one.mark}`, "aria-current": one.mark === "now" ? "step" : null },
-    h("span", { class: "step-dot" }, one.mark === "done" ? icon("check") : one.mark === "bad" ? icon("cross") : one.mark === "back" ? icon("back") : null),
+    h("span", { class: "step-dot" }, one.mark === "done" ? icon("check") : one.mark === "bad" ? icon("cross") : one.mark === "back" ? icon("back") : one.mark === "unsure" ? icon("info") : null),
     h("span", { class: "step-label" }, name(one.label), h("span", { class: "step-note" }, one.note || WORDS[one.mark])),
   )));
 }
