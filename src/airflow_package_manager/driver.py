@@ -39,6 +39,8 @@ class Pace:
     """Between two looks for an orphaned operation."""
     poll: float = 1.0
     """Between two looks at what is being waited for."""
+    back_off: tuple[float, ...] = BACK_OFF
+    """Before each further try of a step that met what may pass by itself; the last one again and again."""
 
 
 DEFAULT_PACE = Pace()
@@ -152,20 +154,21 @@ class Driver:
             except Exception as error:  # noqa: BLE001  whatever a step meets ends in a state, not in a dead thread
                 tries += 1
                 known = _known(operation_id, error)
-                if not _worth_trying_again(operation, known, tries):
+                back_off = self._pace.back_off
+                if not _worth_trying_again(operation, known, tries, len(back_off)):
                     hopeless = hopeless or known
-                sleep(BACK_OFF[min(tries, len(BACK_OFF)) - 1])
+                sleep(back_off[min(tries, len(back_off)) - 1])
                 continue
             tries, hopeless = 0, None
             if after.state is operation.state and after.progress == operation.progress:
                 sleep(self._pace.poll)
 
 
-def _worth_trying_again(operation: Operation | None, error: PackageManagerError, tries: int) -> bool:
+def _worth_trying_again(operation: Operation | None, error: PackageManagerError, tries: int, most: int) -> bool:
     """Tell whether the same step may pass later; going back is tried longest, whatever stands in its way."""
     if operation is not None and operation.state is State.ROLLING_BACK:
         return tries <= TRIES_OF_GOING_BACK
-    return error.retryable and tries <= len(BACK_OFF)
+    return error.retryable and tries <= most
 
 
 def _known(operation_id: str, error: Exception) -> PackageManagerError:

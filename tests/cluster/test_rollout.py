@@ -13,7 +13,7 @@ from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION
 from airflow_package_manager.adapters.kubernetes.workloads import Reference
 from airflow_package_manager.domain.rollout import ComponentStatus, PreflightStatus, Status
-from airflow_package_manager.errors import AdmissionRefused, StampConflict
+from airflow_package_manager.errors import AdmissionRefused, ClusterUnavailable, StampConflict
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 from testenv.cluster import Cluster, script
 from tests.cluster import workloads
@@ -325,6 +325,20 @@ def test_a_stamp_between_our_read_and_our_patch_wins(house: Installation) -> Non
     with pytest.raises(StampConflict):
         house.target._patch("triggerer", workload, 2)
     assert house.target.stamp("triggerer").revision is None
+
+
+def test_observing_an_api_server_that_is_away_says_so(house: Installation, cluster: Cluster) -> None:
+    if cluster.control is None:
+        pytest.skip("the API server is not ours to stop")
+    house.make("stateful_set", "worker")
+    house.current("worker")
+    cluster.stop_apiserver()
+    try:
+        with pytest.raises(ClusterUnavailable):
+            house.target.observe("worker", None)
+    finally:
+        cluster.start_apiserver()
+    house.current("worker")
 
 
 # --- refused by name ---------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
@@ -44,7 +44,7 @@ PASSED = json.dumps(
     {"status": "passed", "message": "m", "pid": 1, "started_at": 1.0, "code": None, "warnings": [], "detail": None}
 )
 CHECK_REFUSED = json.dumps({**json.loads(PASSED), "status": "failed", "code": "import-failed", "detail": "ImportError"})
-PACE = Pace(lease=15.0, renew=5.0, watch=0.2, poll=0.15)
+PACE = Pace(lease=15.0, renew=5.0, watch=0.2, poll=0.15, back_off=(0.3,) * 5)
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,8 @@ class Works:
     kind: str = "Deployment"
     replicas: int = 1
     outcome: str = "instant"
+    was: str = "instant"
+    """What the pods do as they are before."""
     preflight: str = "ok"
     words: Mapping[str, str] = field(default_factory=dict)
     """Of `script`, for the new revision."""
@@ -117,6 +119,10 @@ class Trial:
     environ: Mapping[str, str]
     kubeconfig: Path
     facts: FakeFacts = field(default_factory=FakeFacts)
+    clean: ExitStack = field(default_factory=ExitStack)
+    """What must go with the namespace and is not in it."""
+    seen: list[str] = field(default_factory=list)
+    """What a hand has to tell."""
 
     @property
     def admin(self) -> Client:
@@ -326,8 +332,9 @@ def trial(
         config = cluster.kubeconfig if kubeconfig is None else kubeconfig(namespace)
         environ = environment(home, namespace, config, "http://127.0.0.1:9/simple/", works, **more)
         made = Trial(cluster, namespace, home, prepared, works, environ, config)
-        made.settled()
-        yield made
+        with made.clean:
+            made.settled()
+            yield made
 
 
 def _workload(namespace: str, component: str, works: Works, prepared: Prepared) -> Object:
@@ -353,7 +360,7 @@ def _as_before(works: Works, prepared: Prepared) -> dict[str, str]:
     old = prepared.previous
     digest = None if old is None else old.digest()
     said = InstallReport(report.INSTALLED, prepared.stamp, digest, image=prepared.lock.image)
-    return script(prepared.stamp, "instant", **{"report": report.dump(said), **works.before})
+    return script(prepared.stamp, works.was, **{"report": report.dump(said), **works.before})
 
 
 def _config_map(namespace: str, name: str, data: Mapping[str, str]) -> Object:

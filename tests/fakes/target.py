@@ -81,6 +81,8 @@ class _Component:
     image: str | None = IMAGE
     template: str = "template 1"
     instances: int = 1
+    draining: int = 0
+    """Instances of before that were told to stop and are still there."""
     reports: bool = True
     """Its instance says what it runs on."""
 
@@ -156,6 +158,11 @@ class FakeTarget:
         """Return what the component's instances are made from."""
         with self._guard:
             return self._components[component].template
+
+    def drain(self, component: str, instances: int) -> None:
+        """So many instances of before are still there, beside those that are wanted."""
+        with self._guard:
+            self._components[component].draining = instances
 
     def scale(self, component: str, instances: int) -> None:
         """Let the component have so many instances, or none."""
@@ -288,8 +295,12 @@ class FakeTarget:
                     return aggregate(component, ())
                 failed = status is Status.FAILED
                 rows.append(self._row(found, f"{component}-{number}", status, message))
+            seen = aggregate(component, rows)
+            old = self._row(found, f"{component}-old", Status.TERMINATING, "draining")
+            leaving = [dataclasses.replace(old, lock_digest=None)] * found.draining
             return dataclasses.replace(
-                aggregate(component, rows),
+                seen,
+                instances=(*seen.instances, *leaving),
                 final=final,
                 infrastructure=failed and found.behaviour is Behaviour.NO_ROOM,
                 unverified=None if found.reports else "its instances do not report what was installed",

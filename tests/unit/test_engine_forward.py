@@ -238,6 +238,16 @@ def test_each_of_many_instances_has_its_time(ready_after: float, stopping: float
     assert app.clock() - began > 5 * ready_after
 
 
+def test_what_drains_is_not_waited_for() -> None:
+    app = Application(components=("worker", "triggerer"))
+    app.target.drain("worker", 2)
+    app.target.stopping = 600.0
+    began = app.clock()
+    done = app.done(add("humanize"))
+    assert (done.state, done.problem) == (State.SUCCEEDED, None)
+    assert app.clock() - began < 300
+
+
 def test_an_instance_that_takes_too_long_is_not_waited_for() -> None:
     app = Application(components=("scheduler",))
     app.target.scale("scheduler", 5)

@@ -159,7 +159,8 @@ def _runs_on_the_lock(step: Step, found: ComponentStatus) -> bool:
     if found.unverified is not None:
         return True  # nobody reports: it is never said to be verified
     wanted = {step.plan.lock.digest()} if step.plan.lock.pins else {step.plan.lock.digest(), None}
-    return all(instance.lock_digest in wanted for instance in found.instances)
+    staying = [instance for instance in found.instances if instance.status is not Status.TERMINATING]
+    return all(instance.lock_digest in wanted for instance in staying)
 
 
 def _not_current(step: Step, found: ComponentStatus, began: float) -> Operation:
