@@ -101,15 +101,28 @@ class Cluster:
         self._owner().stop_apiserver(at_once=at_once)
 
     def start_apiserver(self) -> None:
-        """Start it again, on the same address with the same data; returns when it is ready, and KWOK follows it again.
+        """Start it again, on the same address with the same data; returns when it is ready and all follow it again.
 
-        A client that lost its watches comes back after a pause that grows; a test of pods would wait for that.
+        Controllers, scheduler and KWOK lost their watches and come back after pauses that grow: a pod that runs tells.
         """
         self._owner().start_apiserver()
-        if has_fake_node(self.admin):
-            path = f"/api/v1/nodes/{NODE}/status"
-            self.admin.request("PATCH", path, {"status": {"conditions": [{"type": "Ready", "status": "False"}]}})
-            self.admin.until(f"/api/v1/nodes/{NODE}", lambda _: node_is_ready(self.admin), SECONDS_TO_FOLLOW)
+        if not has_fake_node(self.admin):
+            return
+        with self.namespace() as namespace:
+            labels = {"app": "probe"}
+            pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": "airflow:test"}]}}
+            probe = {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "metadata": {"name": "probe", "namespace": namespace},
+                "spec": {"selector": {"matchLabels": labels}, "template": pod},
+            }
+            self.admin.create(probe)
+            self.admin.until(
+                f"/apis/apps/v1/namespaces/{namespace}/deployments/probe",
+                lambda found: found.get("status", {}).get("readyReplicas") == 1,
+                SECONDS_TO_FOLLOW,
+            )
 
     def restart_apiserver(self, *, at_once: bool = False) -> None:
         """Stop the API server and start it again."""
