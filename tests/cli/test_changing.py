@@ -258,6 +258,7 @@ def test_resume_ends_what_nobody_drives(idle: Desk) -> None:
     said = idle("resume")
     assert said.status == 0
     assert "SUCCEEDED" in said.out
+    assert idle.stopped == 1  # it waited for its driver, which may still be telling others
 
 
 def test_ctrl_c_while_waiting_gives_the_lease_up_and_says_how_to_go_on(idle: Desk) -> None:

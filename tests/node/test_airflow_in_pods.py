@@ -74,6 +74,26 @@ def test_every_components_pods_are_replaced_and_have_the_lock(
     assert _text(on_the_node) == "good-package\n"
 
 
+def test_airflows_own_signs_of_life_are_waited_for_also_celerys(
+    added: tuple[dict[str, Any], dict[str, set[str]], dict[str, set[str]]],
+) -> None:
+    done, _, _ = added
+    verified = {row["name"]: row["verified"] for row in done["components"]}
+    assert verified == {**dict.fromkeys(ALL, "heartbeat"), "api-server": "not verified"}
+    assert {row["unverified"] for row in done["components"]} == {None}
+
+
+def test_the_page_shows_pods_where_they_run_and_where_requirements_are_kept(on_the_node: AirflowOnTheNode) -> None:
+    token = on_the_node.airflow.token("admin")
+    _, session = on_the_node.airflow.api("GET", "session", token=token)
+    assert session["place"].startswith(f"ConfigMap {CONFIG_MAP} in namespace ")
+    _, found = on_the_node.airflow.api("GET", "components", token=token)
+    instances = [one for component in found["components"] for one in component["instances"]]
+    assert len(instances) == 6
+    assert len({one["node"] for one in instances}) == 1
+    assert all(one["node"] and one["started_at"] for one in instances)
+
+
 @pytest.mark.usefixtures("added")
 def test_the_dag_that_imports_it_runs_in_a_celery_worker(on_the_node: AirflowOnTheNode) -> None:
     airflow, token = on_the_node.airflow, on_the_node.airflow.token("admin")
