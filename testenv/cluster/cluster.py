@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from testenv.cluster.client import Client
 
 TOKEN_SECONDS = 3600
-SECONDS_TO_FOLLOW = 90
+SECONDS_TO_FOLLOW = 240
 NODE = "kwok-0"
 """The fake node."""
 
