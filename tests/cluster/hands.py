@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from airflow_package_manager.adapters.kubernetes.connection import Answer
+from airflow_package_manager.adapters.kubernetes.connection import Answer, Lost
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET
 from airflow_package_manager.adapters.kubernetes.manifests import Installation
 from airflow_package_manager.adapters.kubernetes.permissions import rules
@@ -243,6 +244,19 @@ def ends_our_token(one: Trial) -> None:
 
 def restarts_the_api_server(one: Trial) -> None:
     one.cluster.restart_apiserver(at_once=True)
+
+
+class Cuts:
+    """Breaks the connection at every seventh answer to a look, and at every fifth piece of a watch."""
+
+    def __init__(self) -> None:
+        self._looks, self._pieces = itertools.count(1), itertools.count(1)
+
+    def __call__(self, moment: str) -> Answer | None:
+        looked = moment.startswith(("after get ", "after list ")) and next(self._looks) % 7 == 0
+        if looked or (moment.startswith("before piece ") and next(self._pieces) % 5 == 0):
+            raise Lost("cut", sent=True)
+        return None
 
 
 def conflicts(moment: str) -> Answer | None:

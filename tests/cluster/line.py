@@ -19,7 +19,10 @@ CHANGES = ("create", "patch", "delete")
 _VERBS: Mapping[str, str] = {"POST": "create", "PATCH": "patch", "DELETE": "delete"}
 _QUESTION = "create selfsubjectaccessreviews"
 Hear = Callable[[str], Answer | None]
-"""Gets ``before NAME`` and ``after NAME``; an answer before is given in the place of the server's."""
+"""Gets ``before NAME`` and ``after NAME``, and ``before piece of NAME`` for what a watch tells.
+
+An answer before is given in the place of the server's; it may raise `connection.Lost`.
+"""
 
 
 def silent(_moment: str) -> None:
@@ -59,9 +62,15 @@ class Line:
     def stream(
         self, address: str, *, headers: Mapping[str, str], read: float
     ) -> Iterator[tuple[Answer, Iterator[bytes]]]:
-        self.requests.append(named("WATCH", address, None))
-        with self._real.stream(address, headers=headers, read=read) as found:
-            yield found
+        name = named("WATCH", address, None)
+        self.requests.append(name)
+        with self._real.stream(address, headers=headers, read=read) as (answer, pieces):
+            yield answer, self._heard(name, pieces)
+
+    def _heard(self, name: str, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._hear(f"before piece of {name}")
+            yield piece
 
     def _numbered(self, name: str) -> str:
         if not is_change(name):

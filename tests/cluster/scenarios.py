@@ -42,7 +42,8 @@ class Scenario:
     hands: Mapping[str, Hand] = field(default_factory=dict)
     """Moment on the line to the API server → who acts then, once."""
     line: str = ""
-    """``conflicts``: every change is refused once by a conflict. ``short-lived``: our own account, by a token."""
+    """``conflicts``: every change is refused once by a conflict. ``cuts``: the connection breaks again and again.
+    ``short-lived``: our own account, by a token that ends."""
     stamps: Mapping[str, int | None] = field(default_factory=dict)
     """Of components whose stamp in the end is not that of the verdict; absent workloads are left out of it."""
     gone: tuple[str, ...] = ()
@@ -114,6 +115,7 @@ GOOD = (
         verified={WORKER: "no replica is wanted"},
     ),
     Scenario("a conflict at each write", _stateful(), line="conflicts"),
+    Scenario("looks and watches are cut again and again", _stateful(), line="cuts"),
     Scenario(
         "the token ends in the middle",
         _stateful(),
@@ -205,6 +207,7 @@ BROKEN = (
     _back(
         "a conflict at each write, and back", _stateful("fail-install"), line="conflicts", keeps=("worker-0", TRIGGERER)
     ),
+    _back("cut again and again, and back", _stateful("fail-install"), line="cuts", keeps=("worker-0", TRIGGERER)),
     _failed(
         "stateful set whose old pods never go",
         _stateful(was="stuck-terminating"),

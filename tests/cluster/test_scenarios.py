@@ -14,6 +14,7 @@ from testenv.cluster import Cluster
 from tests.cluster import hands
 from tests.cluster.at_once import AtOnce, selected
 from tests.cluster.hands import Hand
+from tests.cluster.line import Hear, silent
 from tests.cluster.scenarios import BASE, SCENARIOS, TARGET, Scenario
 from tests.cluster.trial import LOCK_MAP, TEXT_MAP, Base, Preparations, Trial, Works, eventually, trial
 
@@ -74,7 +75,8 @@ class Met:
     def __init__(self, one: Trial, scenario: Scenario) -> None:
         self._one = one
         self._hands: dict[str, Hand] = dict(scenario.hands)
-        self._conflicts = scenario.line == "conflicts"
+        lines: Mapping[str, Hear] = {"conflicts": hands.conflicts, "cuts": hands.Cuts()}
+        self._line = lines.get(scenario.line, silent)
         self._guard = threading.Lock()
 
     @property
@@ -86,7 +88,7 @@ class Met:
             hand = self._hands.pop(moment, None)
         if hand is not None:
             hand(self._one)
-        return hands.conflicts(moment) if self._conflicts else None
+        return self._line(moment)
 
 
 def require(one: Trial, scenario: Scenario, ended: Operation, before: Mapping[str, str]) -> None:
