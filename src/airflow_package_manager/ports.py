@@ -225,7 +225,10 @@ class OperationRepository(Protocol):
         ...
 
     def request_cancel(self, operation_id: str, event: Event) -> Operation:
-        """Set the column that the engine reads; PLANNED is CANCELLED now. Raises `IllegalTransition`, `NotFound`."""
+        """Set the column that the engine reads; a PLANNED operation is CANCELLED at once.
+
+        Raises `IllegalTransition` when its state allows no cancel, `NotFound`.
+        """
         ...
 
     def claim(self, operation_id: str, holder: str, *, now: float, seconds: float) -> bool:
