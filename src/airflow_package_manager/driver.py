@@ -5,6 +5,7 @@ No decision about packages. A lost lease means stop, silently: the other driver 
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import threading
 import uuid
@@ -160,8 +161,21 @@ class Driver:
                 sleep(back_off[min(tries, len(back_off)) - 1])
                 continue
             tries, hopeless = 0, None
-            if after.state is operation.state and after.progress == operation.progress:
+            if _only_waits(operation, after):
                 sleep(self._pace.poll)
+
+
+def _only_waits(before: Operation, after: Operation) -> bool:
+    """Tell whether there is nothing to do but to look again; one more instance that is current is nothing to do.
+
+    With a thousand instances there is always one more, and looking again at once would ask the target without pause.
+    """
+    if after.state is not before.state:
+        return False
+    was, now = before.progress, after.progress
+    if now.current > was.current:
+        now = dataclasses.replace(now, current=was.current, waiting_since=was.waiting_since)
+    return now == was
 
 
 def _worth_trying_again(operation: Operation | None, error: PackageManagerError, tries: int, most: int) -> bool:

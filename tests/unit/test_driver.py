@@ -86,6 +86,18 @@ def test_a_driver_that_slept_stops_silently_and_touches_nothing(effect: str) -> 
     assert app.target.running("scheduler")[0] == 2
 
 
+def test_an_instance_more_is_no_reason_to_look_again_at_once() -> None:
+    app = Application(components=("scheduler",))
+    accepted = app.accepted(add("humanize"))
+    app.target.scale("scheduler", 100)
+    app.target.ready_after = 1.0
+    began = app.clock()
+    assert app.driver().run(accepted.id).state is State.SUCCEEDED
+    looks = app.faults.effects.count("target.observe")
+    assert app.clock() - began >= 100
+    assert looks <= app.clock() - began + 5
+
+
 def test_stop_gives_the_lease_up_at_once() -> None:
     app, accepted = prepared(failing=False)
     stop = threading.Event()
