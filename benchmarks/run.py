@@ -1,5 +1,8 @@
 """Measures everything, one after another, and writes `benchmarks/RESULTS.md`: `python -m benchmarks.run`.
 
+The part on Kubernetes needs the programs of a control plane, which take minutes to build: without them it is left out,
+and the results say so.
+
 Meant for a machine that does nothing else; the load average before and after stands in the results.
 """
 
@@ -15,11 +18,12 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import activation, installer, plan, web
+from benchmarks import activation, installer, kubernetes, plan, web
 from benchmarks.measuring import Measurement
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 SCRIPTS: tuple[Callable[[], Measurement], ...] = (plan.measure, installer.measure, activation.measure, web.measure)
+ON_KUBERNETES: tuple[Callable[[], Measurement], ...] = (kubernetes.measure,)
 
 
 def machine() -> str:
@@ -50,8 +54,10 @@ def main() -> int:
     """Write the results; the exit status is 1 when a goal was not reached."""
     began, before = time.monotonic(), load()
     found = []
-    for number, script in enumerate(SCRIPTS, start=1):
-        print(f"[{number}/{len(SCRIPTS)}] {script.__module__} …", flush=True)
+    there = kubernetes.is_possible()
+    scripts = SCRIPTS + (ON_KUBERNETES if there else ())
+    for number, script in enumerate(scripts, start=1):
+        print(f"[{number}/{len(scripts)}] {script.__module__} …", flush=True)
         measurement = script()
         found.append(measurement)
         for figure in measurement.figures:
@@ -66,6 +72,7 @@ def main() -> int:
         f"* Date: {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC, after {time.monotonic() - began:.0f} s",
         f"* Machine: {machine()}",
         f"* Versions: {versions()}",
+        *([] if there else ["* Left out: Kubernetes; `make control-plane` and `testenv.cluster build kubectl` first"]),
         f"* Load average before {before}, after {load()}",
         f"* {len(figures) - len(missed)} of {len(figures)} goals reached"
         + (f"; missed: {', '.join(figure.question for figure in missed)}" if missed else ""),

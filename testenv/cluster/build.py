@@ -46,9 +46,9 @@ class Program:
     linker_flags: str = ""
 
 
-def _kubernetes(name: str) -> Program:
-    flags = _KUBERNETES_FLAGS.format(version=_pinned("kubernetes", "k8s.io/kubernetes"))
-    return Program(name, "kubernetes", f"k8s.io/kubernetes/cmd/{name}", flags)
+def _kubernetes(name: str, module: str = "kubernetes") -> Program:
+    flags = _KUBERNETES_FLAGS.format(version=_pinned(module, "k8s.io/kubernetes"))
+    return Program(name, module, f"k8s.io/kubernetes/cmd/{name}", flags)
 
 
 def _pinned(module: str, requirement: str) -> str:
@@ -61,12 +61,14 @@ def _pinned(module: str, requirement: str) -> str:
 
 CONTROL_PLANE = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok")
 NODE = ("kubelet",)
+KUBECTL = ("kubectl",)
 CHART = ("helm",)
 PROGRAMS: Mapping[str, Program] = {
     program.name: program
     for program in (
         Program("etcd", "etcd", "go.etcd.io/etcd/server/v3"),
         *(_kubernetes(name) for name in (*CONTROL_PLANE[1:4], *NODE)),
+        *(_kubernetes(name, module=name) for name in KUBECTL),
         Program("kwok", "kwok", "sigs.k8s.io/kwok/cmd/kwok"),
         Program("helm", "helm", "helm.sh/helm/v3/cmd/helm"),
     )
@@ -85,6 +87,12 @@ def programs(*names: str) -> dict[str, Path]:
     return found
 
 
+def are_there(*names: str) -> bool:
+    """Tell whether all of these programs are there without building any."""
+    modules = {name: PROGRAMS[name].module for name in names if _given(name) is None}
+    return all((_home(module) / name).exists() for name, module in modules.items())
+
+
 def _given(name: str) -> Path | None:
     """Return the program that the environment names, by the convention of Kubernetes' own test tools."""
     variable = f"TEST_ASSET_{name.upper().replace('-', '_')}"
@@ -99,7 +107,7 @@ def _given(name: str) -> Path | None:
 
 
 def _of_module(module: str, wanted: list[Program]) -> dict[str, Path]:
-    home = cache_directory() / "cluster" / f"{module}-{_digest(module)[:16]}"
+    home = _home(module)
     home.mkdir(parents=True, exist_ok=True)
     found = {program.name: home / program.name for program in wanted}
     if not all(path.exists() for path in found.values()):
@@ -110,6 +118,10 @@ def _of_module(module: str, wanted: list[Program]) -> dict[str, Path]:
     os.utime(home)
     _prune(home)
     return found
+
+
+def _home(module: str) -> Path:
+    return cache_directory() / "cluster" / f"{module}-{_digest(module)[:16]}"
 
 
 def _build(module: str, missing: list[Program], home: Path) -> None:

@@ -288,18 +288,19 @@ class Preparations:
             previous: Lock | None = None
             with application(environ) as (app, _):
                 if installed:
-                    first = app.driver.run(_accepted(app, Change(Action.ADD, OLD)).id)
+                    first = app.driver.run(accepted(app, Change(Action.ADD, OLD)).id)
                     assert first.state is State.SUCCEEDED, first.problem
                     assert first.plan is not None
                     previous = first.plan.lock
-                operation = _accepted(app, Change(Action.UPDATE if installed else Action.ADD, wanted))
+                operation = accepted(app, Change(Action.UPDATE if installed else Action.ADD, wanted))
             found = admin.items(f"/api/v1/namespaces/{namespace}/configmaps")
         maps = {one["metadata"]["name"]: one.get("data") or {} for one in found}
         ours = {name: maps[name] for name in (TEXT_MAP, LOCK_MAP) if name in maps}
         return Prepared(home / "airflow.db", operation, ours, 1 if installed else None, previous)
 
 
-def _accepted(app: wiring.Application, change: Change) -> Operation:
+def accepted(app: wiring.Application, change: Change) -> Operation:
+    """Plan and accept a change; return the operation."""
     made, token = app.manager.plan(ADMIN, ChangeSet(changes=(change,)))
     app.plans.join(60)
     planned = app.manager.operation(ADMIN, made.id)
