@@ -42,7 +42,7 @@ class Heard(Line):
 
     def _hear_moment(self, moment: str) -> None:
         when, _, name = moment.partition(" ")
-        if when == "before":
+        if when == "before" and not name.startswith("piece of "):
             self.times.append((name, time.time()))
 
     @contextmanager
