@@ -96,7 +96,7 @@ def _good() -> tuple[IndexFile, ...]:
             files={"good_script.py": 'def main():\n    print("good script")\n'},
             entry_points={"console_scripts": {"good-script": "good_script:main"}},
         ),
-        _plugin("good-plugin", "1.0", ""),
+        _plugin("good-plugin", "1.0", "", groups=("airflow.plugins",)),
         wheel(
             "apache-airflow-providers-example",
             "1.0.0",
@@ -160,12 +160,15 @@ def _odd_releases() -> tuple[IndexFile, ...]:
     )
 
 
-def _plugin(name: str, version: str, body: str) -> IndexFile:
+# A Celery worker loads no plugin of Airflow when it starts, but every command that a package brings to Celery.
+_AT_START = ("airflow.plugins", "celery.commands")
+
+
+def _plugin(name: str, version: str, body: str, groups: tuple[str, ...] = _AT_START) -> IndexFile:
     module = name.replace("-", "_")
     return wheel(
         name,
         version,
         files={f"{module}.py": body + _PLUGIN.format(module=module)},
-        # A Celery worker loads no plugin of Airflow when it starts, but every command that a package brings to Celery.
-        entry_points={group: {module: f"{module}:Plugin"} for group in ("airflow.plugins", "celery.commands")},
+        entry_points={group: {module: f"{module}:Plugin"} for group in groups},
     )

@@ -105,7 +105,8 @@ class _Links(HTMLParser):
 def listed(row: Mapping[str, Any], page: str) -> ListedFile | None:
     """Return the file that a row in the JSON form describes, None when no installer could use it.
 
-    `page` is the address that the row's own address may be relative to.
+    `page` is the address that the row's own address may be relative to; empty for rows of our own making, whose
+    addresses may be of any kind.
     """
     filename, address = row.get("filename"), row.get("url")
     if not isinstance(filename, str) or not isinstance(address, str):
@@ -115,7 +116,7 @@ def listed(row: Mapping[str, Any], page: str) -> ListedFile | None:
     except (InvalidWheelFilename, InvalidSdistFilename, InvalidVersion, ValueError):
         return None
     url = _joined(page, address)
-    if url is None or host_of(url) is None:
+    if url is None or (page and host_of(url) is None):
         return None
     hashes = row.get("hashes")
     sha256 = hashes.get("sha256") if isinstance(hashes, dict) else None
