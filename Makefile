@@ -58,6 +58,8 @@ lock: $(READY) ## Pin the development environment anew
 		requirements/dev.in --output-file requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		requirements/node.in --output-file requirements/node.txt
+	for version in 3.3 2.11; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
+		--python-version 3.11 requirements/airflow-$$version.in --output-file requirements/airflow-$$version.txt; done
 
 clean: ## Remove what the commands above made here
 	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo

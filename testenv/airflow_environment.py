@@ -1,4 +1,4 @@
-"""A virtual environment with a pinned Airflow and our wheel, cached outside the repository by the hash of its inputs.
+"""Virtual environments with a pinned Airflow and our wheel, cached outside the repository by the hash of their inputs.
 
 It stands for the image: what the tests and the demo run is installed the way a user installs it, not editable.
 """
@@ -15,6 +15,8 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+VERSIONS = ("3.3", "2.11")
+"""The Airflows that tests know, each pinned in `requirements/airflow-<version>.txt`; the first one unless told."""
 KEPT = 3
 """Environments that are left for another checkout."""
 KEPT_SECONDS = 3 * 3600
@@ -27,7 +29,7 @@ def cache_directory() -> Path:
     return Path(home) / "airflow-package-manager"
 
 
-def build(version: str = "3.3") -> Path:
+def build(version: str = VERSIONS[0]) -> Path:
     """Return the interpreter of an environment with Airflow `version` and our wheel; builds it when it is missing."""
     pins = REPOSITORY / "requirements" / f"airflow-{version}.txt"
     root = cache_directory()
@@ -80,4 +82,4 @@ def _prune(root: Path, pattern: str, keep: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(build())
+    print(build(*sys.argv[1:]))
