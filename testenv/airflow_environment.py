@@ -15,10 +15,11 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-VERSIONS = ("3.3", "2.11")
+VERSIONS = ("3.3", "2.11", "3.3-fab", "3.2", "3.1")
 """The Airflows that tests know, each pinned in `requirements/airflow-<version>.txt`; the first one unless told."""
 KEPT = 3
 """Environments that are left for another checkout."""
+_HEX, _DIGITS = "[0-9a-f]", 16
 KEPT_SECONDS = 3 * 3600
 """An environment that was asked for more recently may be running an Airflow: it is left too."""
 
@@ -34,7 +35,7 @@ def build(version: str = VERSIONS[0]) -> Path:
     pins = REPOSITORY / "requirements" / f"airflow-{version}.txt"
     root = cache_directory()
     root.mkdir(parents=True, exist_ok=True)
-    wanted = root / f"airflow-{version}-{_digest(pins)[:16]}"
+    wanted = root / f"airflow-{version}-{_digest(pins)[:_DIGITS]}"
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (wanted / "complete").exists():
@@ -42,7 +43,7 @@ def build(version: str = VERSIONS[0]) -> Path:
             _install(wanted, pins)
             (wanted / "complete").touch()
         os.utime(wanted)
-        _prune(root, f"airflow-{version}-*", keep=wanted)
+        _prune(root, f"airflow-{version}-{_HEX * _DIGITS}", keep=wanted)
     return wanted / "bin" / "python"
 
 

@@ -16,6 +16,9 @@ WEB_SERVERS = ("api-server", "webserver")
 """Airflow 3's and Airflow 2's; one machine has one of them."""
 COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", *WEB_SERVERS)
 """What Airflow can run, in the default order of a rollout: what executes before what parses, the web server last."""
+_LONGEST_NAME = 256
+_EVERYBODY = frozenset({"anonymous", "public"})
+"""What Airflow calls whoever is not logged in, and the role of all who are not."""
 _INDEX_ADDRESS = re.compile(
     r"https?://(?:[^\s/@:?#\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE | re.ASCII
 )
@@ -54,6 +57,19 @@ def seconds(low: int, high: int) -> Callable[[str], int]:
 def names(raw: str) -> tuple[str, ...]:
     """Return what stands between commas."""
     return tuple(part.strip() for part in raw.split(",") if part.strip())
+
+
+def people(raw: str) -> tuple[str, ...]:
+    """Return names of users or roles; never a pattern, and never whoever is not logged in."""
+    found = names(raw)
+    wrong = [
+        name
+        for name in found
+        if "*" in name or not name.isprintable() or len(name) > _LONGEST_NAME or name.lower() in _EVERYBODY
+    ]
+    if wrong or len(set(found)) != len(found):
+        raise ValueError("names separated by commas, each once and in full: no '*', not Anonymous, not Public")
+    return found
 
 
 def words(raw: str) -> tuple[str, ...]:

@@ -204,4 +204,18 @@ SETTINGS: tuple[Setting, ...] = (
         forms.seconds(1, 60),
         "Seconds after which `on_finished_command` is killed and `on_finished_url` given up, each.",
     ),
+    Setting(
+        "admin_users",
+        "",
+        forms.people,
+        "Users who may do everything here, separated by commas, where Airflow's auth manager is none that this plugin"
+        " knows: as that auth manager names them, capitals too. Known ones say themselves who may, and ignore this.",
+    ),
+    Setting(
+        "admin_roles",
+        "",
+        forms.people,
+        "Roles whose users may do everything here, under the same condition. A role is what the auth manager's own user"
+        " object offers as `role` or `roles`; where it offers neither, this lets nobody in.",
+    ),
 )

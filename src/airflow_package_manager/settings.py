@@ -64,6 +64,8 @@ class Settings:
     """Empty means none."""
     on_finished_url: str
     on_finished_timeout: int
+    admin_users: tuple[str, ...]
+    admin_roles: tuple[str, ...]
 
 
 @dataclass(frozen=True)

@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+from airflow.api_fastapi.app import get_auth_manager
 from fastapi import FastAPI
 
-from airflow_package_manager.plugin import auth, config
-from airflow_package_manager.plugin.server import Server
+from airflow_package_manager import settings
+from airflow_package_manager.plugin import auth, config, fab_users
+from airflow_package_manager.plugin.named_admins import NamedAdmins
+from airflow_package_manager.plugin.server import RETRY_SECONDS, Server
 from airflow_package_manager.web.fastapi_app import create_app
+
+log = logging.getLogger(__name__)
 
 
 def create() -> FastAPI:
     """Return the sub-application; raises only when the installation itself is incomplete."""
     server = Server()
+    stopping = threading.Event()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         """Watch while the worker serves; the only coroutine here, because ASGI has no other hook."""
         del app
         server.start()
+        if auth.name_of(type(get_auth_manager())) == auth.FAB:
+            threading.Thread(target=_make_permissions, args=(stopping,), daemon=True).start()
         try:
             yield
         finally:
+            stopping.set()
             server.stop()
 
-    return create_app(api=server.api, authenticate=auth.principal, base_url=config.read().base_url, lifespan=lifespan)
+    # A mistake in the settings is raised to each that asks, and only what was read is kept.
+    named = functools.cache(lambda: NamedAdmins.of(settings.load()))
+    return create_app(
+        api=server.api,
+        authenticate=auth.authenticator(named),
+        base_url=config.read().base_url,
+        lifespan=lifespan,
+    )
+
+
+def _make_permissions(stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        try:
+            return fab_users.ensure_permissions()
+        except Exception:
+            log.exception("The package manager's permissions cannot be made; again in %.0f s", RETRY_SECONDS)
+            stopping.wait(RETRY_SECONDS)

@@ -7,6 +7,7 @@ import socket
 from airflow_package_manager.checks import tasks
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.plugin import AIRFLOW_2, config
+from airflow_package_manager.plugin.named_admins import NamedAdmins
 from airflow_package_manager.settings import Settings
 
 
@@ -15,17 +16,17 @@ def checks(settings: Settings) -> tuple[Check, ...]:
     found = config.read()
     # In Airflow 2 a task talks to the database, and never to the webserver.
     of_tasks = () if found.tasks is None else (tasks(settings, found.tasks),)
-    return (_role_mapping(), *of_tasks, _log_servers(found), _address(found))
+    return (_role_mapping(settings), *of_tasks, _log_servers(found), _address(found))
 
 
-def _role_mapping() -> Check:
+def _role_mapping(settings: Settings) -> Check:
     if AIRFLOW_2:
         from airflow_package_manager.plugin import airflow2_auth  # noqa: PLC0415  only there it can be imported
 
         return airflow2_auth.check()
     from airflow_package_manager.plugin import auth  # noqa: PLC0415  same
 
-    return auth.check()
+    return auth.check(NamedAdmins.of(settings))
 
 
 def _log_servers(found: config.AirflowConfiguration) -> Check:

@@ -1,0 +1,87 @@
+"""What a user of Flask-AppBuilder may do in Airflow 3, and the permissions that say so.
+
+Airflow 3 mounts no views of Flask-AppBuilder, so nobody but us makes the permissions. Its provider is imported in an
+api-server that has it already, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
+from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
+from airflow.utils.session import create_session
+from sqlalchemy.exc import IntegrityError
+
+from airflow_package_manager.domain.access import Identity, Permission
+from airflow_package_manager.errors import NotAuthenticated
+from airflow_package_manager.plugin.fab_permissions import CHANGE, READ, RESOURCE
+
+_ALLOWED: Mapping[str, frozenset[Permission]] = {
+    READ: frozenset({Permission.READ}),
+    CHANGE: frozenset({Permission.PLAN, Permission.APPLY}),
+}
+"""Action on our resource → what it allows here."""
+_ADMIN = "Admin"
+"""The role that Airflow itself gives every permission."""
+
+log = logging.getLogger(__name__)
+
+
+def judged(user: BaseUser, manager: BaseAuthManager[BaseUser]) -> tuple[Identity, frozenset[Permission]]:
+    """Return who it is and what it may do; raises `NotAuthenticated`.
+
+    Airflow keeps users for `[fab] cache_ttl` seconds; the database is asked anew, so that who was deactivated, deleted
+    or deprived of a role is refused at once.
+    """
+    with create_session(scoped=False) as session:
+        found: Any = session.get(type(user), int(user.get_id()))
+        if found is None or not found.is_active:
+            raise NotAuthenticated("This user is not there any more, or is not active.")
+        identity = Identity("fab", _stable_id(found), str(found.get_name()))
+        permissions = (
+            allowed
+            for action, allowed in _ALLOWED.items()
+            if manager.is_authorized_custom_view(method=action, resource_name=RESOURCE, user=found)  # type: ignore[arg-type]
+        )
+        return identity, frozenset().union(*permissions)
+
+
+def ensure_permissions() -> None:
+    """Make both permissions where they are missing, and give each to Admin as it is made; raises what a database does.
+
+    Never taken back from any role, nor given again: what an administrator grants or takes stays.
+    """
+    security: Any = importlib.import_module("airflow.providers.fab.www.security_appless")
+    for action in (READ, CHANGE):
+        with create_session(scoped=False) as session:
+            manager = security.ApplessAirflowSecurityManager(session=session)
+            if manager.get_permission(action, RESOURCE) is None:
+                _make(manager, action)
+
+
+def _make(manager: Any, action: str) -> None:  # noqa: ANN401  Flask-AppBuilder's
+    names = manager.create_action(action), manager.create_resource(RESOURCE)
+    if None in names:  # it logged why
+        raise RuntimeError(f"Flask-AppBuilder did not make the names of {action} on {RESOURCE}.")
+    permission = manager.permission_model()
+    permission.action, permission.resource = names
+    manager.session.add(permission)
+    admin = manager.find_role(_ADMIN)
+    if admin is not None:
+        admin.permissions.append(permission)
+    try:
+        manager.session.commit()  # both or neither
+    except IntegrityError:
+        manager.session.rollback()
+        log.debug("Another process made the permission %s on %s", action, RESOURCE)
+    else:
+        log.info("Made the permission %s on %s; the role %s has it", action, RESOURCE, _ADMIN)
+
+
+def _stable_id(user: Any) -> str:  # noqa: ANN401  Flask-AppBuilder's
+    """Return the number of the user and since when there is one: SQLite gives the number of a deleted one anew."""
+    return str(user.get_id()) if user.created_on is None else f"{user.get_id()}@{user.created_on.isoformat()}"
