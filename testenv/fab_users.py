@@ -1,4 +1,4 @@
-"""Users and roles of Flask-AppBuilder in a home that was migrated, by its own security manager, before anything runs."""
+"""Users of Flask-AppBuilder in a home that was migrated, by its own security manager, before anything runs."""
 
 from __future__ import annotations
 

@@ -115,6 +115,13 @@ def test_lists_are_read(home: dict[str, str]) -> None:
         ("index_credentials_file", "netrc", "absolute path"),
         ("scheduler_restart", "flower", "one of"),
         ("scheduler_restart", "kill", "handover, drain"),
+        ("admin_users", "*", "no '*'"),
+        ("admin_users", "ada, ada", "each once"),
+        ("admin_users", "ada\u2028bob", "in full"),
+        ("admin_users", "x" * 257, "in full"),
+        ("admin_users", "ada, anonymous", "not Anonymous"),
+        ("admin_roles", "Public", "not Public"),
+        ("admin_roles", "Admin*", "no '*'"),
     ],
 )
 def test_a_wrong_value_is_refused_with_name_value_and_what_is_allowed(

@@ -51,7 +51,9 @@ def create() -> FastAPI:
 def _make_permissions(stopping: threading.Event) -> None:
     while not stopping.is_set():
         try:
-            return fab_users.ensure_permissions()
+            fab_users.ensure_permissions()
         except Exception:
             log.exception("The package manager's permissions cannot be made; again in %.0f s", RETRY_SECONDS)
             stopping.wait(RETRY_SECONDS)
+        else:
+            return

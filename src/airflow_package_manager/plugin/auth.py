@@ -1,4 +1,4 @@
-"""Who asks, as Airflow 3 knows it: the one table from Airflow's users to our permissions, per auth manager, fail-closed.
+"""Who asks, as Airflow 3 knows it: one table from its users to our permissions, per auth manager, fail-closed.
 
 Airflow authenticates (bearer token first, then its cookie); this module only judges whom it found. An auth manager
 that is not in the table lets nobody in but those whom the settings name, because what its roles mean was never
@@ -22,6 +22,7 @@ from airflow_package_manager.errors import Forbidden, InvalidSetting, NotAuthent
 from airflow_package_manager.plugin import fab_users, role_check, simple_users
 from airflow_package_manager.plugin.fab_permissions import CHANGE, READ, RESOURCE
 from airflow_package_manager.plugin.named_admins import NamedAdmins
+from airflow_package_manager.web.forgery import SAFE_METHODS
 
 Manager = BaseAuthManager[BaseUser]
 Judge = Callable[[BaseUser, Manager], tuple[Identity, frozenset[Permission]]]
@@ -43,20 +44,32 @@ def authenticator(named: Callable[[], NamedAdmins]) -> Callable[..., Principal]:
     """
 
     def principal(request: Request, user: BaseUser = Depends(get_user)) -> Principal:  # noqa: B008  FastAPI's way
-        return principal_of(user, get_auth_manager(), request.client.host if request.client else None, named)
+        address = request.client.host if request.client else None
+        changing = request.method not in SAFE_METHODS
+        return principal_of(user, get_auth_manager(), address, named, changing=changing)
 
     return principal
 
 
 def principal_of(
-    user: BaseUser, manager: Manager, address: str | None, named: Callable[[], NamedAdmins] = NamedAdmins
+    user: BaseUser,
+    manager: Manager,
+    address: str | None,
+    named: Callable[[], NamedAdmins] = NamedAdmins,
+    *,
+    changing: bool = True,
 ) -> Principal:
-    """Return the caller; raises `NotAuthenticated`, and `Forbidden` where nothing says what the caller may do."""
+    """Return the caller; raises `NotAuthenticated`, and `Forbidden` where nothing says what the caller may do.
+
+    Who only looks may be as Airflow remembers him; who changes something is looked up anew where that is a difference.
+    """
     if user is None or getattr(user, "is_anonymous", False):
         raise NotAuthenticated("Nobody is logged in.")
     manager_name = name_of(type(manager))
     judge = _TABLE.get(manager_name)
     try:
+        if changing and judge is fab_users.judged:
+            user = fab_users.read_anew(user)
         identity, permissions = _by_name(user, manager_name, named) if judge is None else judge(user, manager)
     except PackageManagerError:
         raise
@@ -100,9 +113,7 @@ def _by_interface(kind: str) -> Judge:
     return judged
 
 
-def _by_name(
-    user: BaseUser, manager: str, named: Callable[[], NamedAdmins]
-) -> tuple[Identity, frozenset[Permission]]:
+def _by_name(user: BaseUser, manager: str, named: Callable[[], NamedAdmins]) -> tuple[Identity, frozenset[Permission]]:
     try:
         admins = named()
     except InvalidSetting as error:

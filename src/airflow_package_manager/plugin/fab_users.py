@@ -31,23 +31,29 @@ _ADMIN = "Admin"
 log = logging.getLogger(__name__)
 
 
-def judged(user: BaseUser, manager: BaseAuthManager[BaseUser]) -> tuple[Identity, frozenset[Permission]]:
-    """Return who it is and what it may do; raises `NotAuthenticated`.
+def read_anew(user: BaseUser) -> BaseUser:
+    """Return the user as the database has it now; raises `NotAuthenticated` when it has none of that number.
 
-    Airflow keeps users for `[fab] cache_ttl` seconds; the database is asked anew, so that who was deactivated, deleted
-    or deprived of a role is refused at once.
+    Airflow keeps users for `[fab] cache_ttl` seconds. That is good enough for looking, as on Airflow's own pages; for a
+    change, who was deactivated, deleted or deprived of a role is refused at once.
     """
     with create_session(scoped=False) as session:
-        found: Any = session.get(type(user), int(user.get_id()))
-        if found is None or not found.is_active:
-            raise NotAuthenticated("This user is not there any more, or is not active.")
-        identity = Identity("fab", _stable_id(found), str(found.get_name()))
-        permissions = (
-            allowed
-            for action, allowed in _ALLOWED.items()
-            if manager.is_authorized_custom_view(method=action, resource_name=RESOURCE, user=found)  # type: ignore[arg-type]
-        )
-        return identity, frozenset().union(*permissions)
+        found = session.get(type(user), int(user.get_id()))
+    if found is None:
+        raise NotAuthenticated("This user is not there any more.")
+    return found
+
+
+def judged(user: BaseUser, manager: BaseAuthManager[BaseUser]) -> tuple[Identity, frozenset[Permission]]:
+    """Return who it is and what it may do; raises `NotAuthenticated`."""
+    if not getattr(user, "is_active", False):
+        raise NotAuthenticated("This user is not active.")
+    permissions = (
+        allowed
+        for action, allowed in _ALLOWED.items()
+        if manager.is_authorized_custom_view(method=action, resource_name=RESOURCE, user=user)  # type: ignore[arg-type]
+    )
+    return Identity("fab", _stable_id(user), str(user.get_name())), frozenset().union(*permissions)
 
 
 def ensure_permissions() -> None:

@@ -27,6 +27,6 @@ def judged(
             NAME,
             CheckStatus.FAILED,
             f"{manager.__module__}.{manager.__qualname__} is not supported: nobody gets in.",
-            f"Use {supports}, or name who may in [package_manager] admin_users or admin_roles; the command line always works.",
+            f"Use {supports}, or name who may in [package_manager] admin_users or admin_roles.",
         )
     return verdict()
