@@ -1,4 +1,4 @@
-"""A real Airflow 2 on this machine: Flask-AppBuilder's users and roles, the REST API by basic auth, our API beside it."""
+"""A real Airflow 2 on this machine: Flask-AppBuilder's users and roles, its APIs by basic auth."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import ClassVar
@@ -34,10 +35,10 @@ class Airflow2(Airflow):
     """One running Airflow 2."""
 
     web_server = "webserver"
-    components = ("webserver", "scheduler", "triggerer")
+    components: ClassVar[tuple[str, ...]] = ("webserver", "scheduler", "triggerer")
     rest = "/api/v1"
     new_run: ClassVar[Mapping[str, object]] = {}
-    health = ("/health", ("metadatabase", "scheduler", "triggerer"))
+    health: ClassVar[tuple[str, tuple[str, ...]]] = ("/health", ("metadatabase", "scheduler", "triggerer"))
     sessions: dict[str, dict[str, str]] = field(default_factory=dict)
     """Credentials → headers of the session that our API gave, with its CSRF token."""
 
@@ -54,7 +55,7 @@ class Airflow2(Airflow):
         marker = super().changing(token)
         if token not in self.sessions:
             reply = self.exchange("GET", f"{API}session", None, {"Authorization": self.authorization(token)})
-            if reply.status != 200:
+            if reply.status != HTTPStatus.OK:
                 return marker
             csrf = reply.json()["csrf"]
             self.sessions[token] = {"Cookie": cookies(reply), csrf["header"]: csrf["token"]}
@@ -69,7 +70,7 @@ class Airflow2(Airflow):
         fields = {"csrf_token": token[1], "username": user, "password": self.passwords[user]}
         headers = {"Cookie": cookies(form), "Content-Type": "application/x-www-form-urlencoded"}
         done = self.exchange("POST", "/login/", urlencode(fields).encode(), headers)
-        if done.status != 302:
+        if done.status != HTTPStatus.FOUND:
             raise RuntimeError(f"log-in of {user} was answered {done.status}: {done.content[:500]!r}")
         return cookies(done)
 
@@ -97,12 +98,15 @@ def prepare(
     port = free_port()
     roles = roles_of(users)
     passwords = {name: secrets.token_urlsafe(9) for name in roles}
-    for_airflow_2 = {name: text.replace("from airflow.sdk import", "from airflow.decorators import") for name, text in dags.items()}
+    for_airflow_2 = {
+        name: text.replace("from airflow.sdk import", "from airflow.decorators import") for name, text in dags.items()
+    }
     environment = make(home, python, for_airflow_2) | {
         "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
         "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
         "AIRFLOW__WEBSERVER__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
         "AIRFLOW__WEBSERVER__WORKERS": "2",
         "AIRFLOW__API__AUTH_BACKENDS": _BACKENDS,
         **(settings or {}),

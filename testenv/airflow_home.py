@@ -55,12 +55,15 @@ class Airflow:
     log: Path = field(default=Path("standalone.log"))
 
     web_server = "api-server"
-    components = ("api-server", "scheduler", "dag-processor", "triggerer")
+    components: ClassVar[tuple[str, ...]] = ("api-server", "scheduler", "dag-processor", "triggerer")
     rest = "/api/v2"
     """Where Airflow's own API begins."""
     new_run: ClassVar[Mapping[str, object]] = {"logical_date": None}
     """Body that triggers a DAG."""
-    health = ("/api/v2/monitor/health", ("metadatabase", "scheduler", "dag_processor", "triggerer"))
+    health: ClassVar[tuple[str, tuple[str, ...]]] = (
+        "/api/v2/monitor/health",
+        ("metadatabase", "scheduler", "dag_processor", "triggerer"),
+    )
     """Where Airflow says how it is, and which of its parts."""
 
     @property
@@ -132,9 +135,12 @@ class Airflow:
         """Call our own API, with the headers that changes need."""
         return self.request(method, f"{API}{path}", body, token, {} if method == "GET" else self.changing(token))
 
-    def wait_until_healthy(self, seconds: float = START_SECONDS) -> None:
-        """Wait until every component is healthy in Airflow's own eyes; raises `TimeoutError` with the log's end."""
-        path, names = self.health
+    def wait_until_healthy(self, seconds: float = START_SECONDS, parts: tuple[str, ...] = ()) -> None:
+        """Wait until every component is healthy in Airflow's own eyes; raises `TimeoutError` with the log's end.
+
+        `parts` are those that run, if not all of them.
+        """
+        path, names = self.health[0], parts or self.health[1]
         end = time.monotonic() + seconds
         health: Any = None
         while time.monotonic() < end:
@@ -153,11 +159,11 @@ class Airflow:
         """Return the end of what the components printed."""
         return self.log.read_text(errors="replace")[-6000:] if self.log.exists() else ""
 
-    def start(self) -> None:
-        """Start all components, supervised."""
+    def start(self, *command: str) -> None:
+        """Start all components, supervised; or a command instead."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command("standalone", "--port", str(self.port)),
+                command or self.command("standalone", "--port", str(self.port)),
                 env=self.environment,
                 stdout=log,
                 stderr=log,
@@ -246,6 +252,17 @@ def migrate(airflow: Airflow) -> None:
     migrated = airflow.run(str(airflow.python), "-m", "airflow", "db", "migrate")
     if migrated.returncode != 0:
         raise RuntimeError(f"airflow db migrate ended with {migrated.returncode}:\n{migrated.stderr[-4000:]}")
+
+
+@contextlib.contextmanager
+def serving(airflow: Airflow) -> Iterator[Airflow]:
+    """Start its web server alone, without a supervisor, wait until it answers, and stop it whatever happens."""
+    airflow.start(str(airflow.python), "-m", "airflow", airflow.web_server)
+    try:
+        airflow.wait_until_healthy(parts=("metadatabase",))
+        yield airflow
+    finally:
+        airflow.stop()
 
 
 @contextlib.contextmanager

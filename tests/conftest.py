@@ -1,8 +1,9 @@
-"""What several rooms of tests share: one real Airflow and one package index, started when the first test asks."""
+"""What several rooms of tests share: real Airflows and one package index, started when the first test asks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,22 +64,50 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
-    """A real Airflow whose components are supervised.
+def airflow3(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """The newest Airflow 3 with its SimpleAuthManager, its components supervised.
 
     Tests share it to save time: each adds packages of its own, and leaves nothing broken and no operation active.
     """
     from testenv import airflow_environment, airflow_home
+
+    with _running(airflow_home.prepare, airflow_environment.build(), tmp_path_factory, package_index) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def airflow2(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """The newest Airflow 2 with Flask-AppBuilder, shared in the same way."""
+    from testenv import airflow2_home, airflow_environment
+
+    python = airflow_environment.build("2.11")
+    with _running(airflow2_home.prepare, python, tmp_path_factory, package_index) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def airflow(airflow3: Airflow) -> Airflow:
+    """What a test runs on that is about one Airflow; a module that is about all overrides it."""
+    return airflow3
+
+
+@contextmanager
+def _running(
+    prepare: Callable[..., Airflow],
+    python: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    package_index: PackageIndexServer,
+) -> Iterator[Airflow]:
+    from testenv import airflow_home
     from tests.plugin import machine
 
     home = tmp_path_factory.mktemp("airflow")
-    settings = {**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url}
-    prepared = airflow_home.prepare(
+    prepared = prepare(
         home,
-        airflow_environment.build(),
+        python,
         dags={path.name: path.read_text() for path in (Path(__file__).parent / "data" / "dags").glob("*.py")},
         users=("admin", "admin2:admin", "op", "user", "viewer"),
-        settings=settings,
+        settings={**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url},
     )
     with airflow_home.running(prepared) as started:
         yield started

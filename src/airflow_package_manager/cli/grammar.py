@@ -128,7 +128,11 @@ def _add_running(commands: Subparsers) -> None:
         "running:run",
         "Supervise one Airflow component: install its lock, start it, restart it when a change asks for it.",
     )
-    parser.add_argument("--component", required=True, help="scheduler, triggerer, dag-processor, worker, api-server (Airflow 2: webserver)")
+    parser.add_argument(
+        "--component",
+        required=True,
+        help="scheduler, triggerer, dag-processor, worker, api-server (Airflow 2: webserver)",
+    )
     parser.add_argument("--ready-url", help="an address that answers 2xx when the component is ready")
     parser.add_argument("child", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="how to start the component")
     parser = _command(

@@ -43,8 +43,8 @@ class Generation:
         """Return the components with their options, as this machine is configured."""
         if self.dag_processor is None:
             return self.components
-        found = environ.get(variable(self.dag_processor)) or configured.get(*self.dag_processor, fallback="")
-        alone = found.strip().lower() in {"true", "t", "1"}  # Airflow's own words
+        found = environ.get(variable(self.dag_processor)) or configured.get(*self.dag_processor, fallback="false")
+        alone = (found or "").strip().lower() in {"true", "t", "1"}  # Airflow's own words
         return {**self.components, "dag-processor": ()} if alone else self.components
 
 

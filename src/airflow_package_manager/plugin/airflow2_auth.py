@@ -16,18 +16,12 @@ from airflow_package_manager.domain.access import Identity, Permission, Principa
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.errors import Forbidden, NotAuthenticated
 from airflow_package_manager.plugin import role_check
+from airflow_package_manager.plugin.fab_permissions import CHANGE, READ, RESOURCE
 from airflow_package_manager.web.flask_blueprint import Caller
 from airflow_package_manager.web.schemas import Csrf
 
-RESOURCE = "Package Management"
-"""What our permissions are on. Not the name of the menu entry: Flask-AppBuilder would take `menu_access` on it from
-every role at each start."""
-ACTIONS = ("can_read", "can_edit")
-_METHODS = {
-    "GET": frozenset({Permission.READ}),
-    "PUT": frozenset({Permission.PLAN, Permission.APPLY}),
-}
-"""What Airflow calls the two actions → what they allow here."""
+_ALLOWED = {READ: frozenset({Permission.READ}), CHANGE: frozenset({Permission.PLAN, Permission.APPLY})}
+"""Action on our resource → what it allows here."""
 _KNOWN = {"airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager": "fab"}
 """Auth manager, by its name because no provider is imported for us → its name in identities."""
 
@@ -55,8 +49,8 @@ def principal_of(user: Any, manager: Any, address: str | None) -> Principal:  # 
         raise NotAuthenticated("Nobody is logged in here, or the session or token has ended.")
     found = (
         permissions
-        for method, permissions in _METHODS.items()
-        if manager.is_authorized_custom_view(method=method, resource_name=RESOURCE, user=user)
+        for action, permissions in _ALLOWED.items()
+        if manager.is_authorized_custom_view(method=action, resource_name=RESOURCE, user=user)
     )
     return Principal(Identity(name, _stable_id(user), str(user.get_name())), frozenset().union(*found), address)
 
@@ -77,7 +71,7 @@ def check() -> Check:
         verdict=lambda: Check(
             role_check.NAME,
             CheckStatus.OK,
-            f"Roles with the permissions {' and '.join(ACTIONS)} on {RESOURCE} get in: by default only Admin.",
+            f"Roles with the permissions {READ} and {CHANGE} on {RESOURCE} get in: by default only Admin.",
         ),
     )
 

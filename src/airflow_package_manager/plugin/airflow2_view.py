@@ -12,9 +12,8 @@ from airflow.www.extensions.init_auth_manager import get_auth_manager
 from flask import redirect, request
 from flask_appbuilder import BaseView, expose
 
-from airflow_package_manager.domain.access import Permission
-from airflow_package_manager.errors import Forbidden
-from airflow_package_manager.plugin import NAME, URL_PREFIX, airflow2_auth
+from airflow_package_manager.plugin import NAME, URL_PREFIX
+from airflow_package_manager.plugin.fab_permissions import CHANGE, READ, RESOURCE
 
 
 class PackageManagerView(BaseView):  # type: ignore[misc, unused-ignore]  # Flask-AppBuilder has no types
@@ -22,8 +21,8 @@ class PackageManagerView(BaseView):  # type: ignore[misc, unused-ignore]  # Flas
 
     route_base = "/plugin"
     default_view = "page"
-    class_permission_name = airflow2_auth.RESOURCE
-    base_permissions = airflow2_auth.ACTIONS
+    class_permission_name = RESOURCE
+    base_permissions = (READ, CHANGE)
 
     @expose(URL_PREFIX)  # type: ignore[untyped-decorator, unused-ignore]
     def page(self) -> Any:  # noqa: ANN401  what Flask takes for an answer
@@ -34,12 +33,10 @@ class PackageManagerView(BaseView):  # type: ignore[misc, unused-ignore]  # Flas
         address = f"{request.script_root}{URL_PREFIX}/"
         if not conf.getboolean("webserver", "x_frame_enabled", fallback=True):
             return redirect(address)  # Airflow forbids all frames, also its own
-        return self.render_template("package_manager/frame.html", title=NAME, address=address), _status()
+        allowed = manager.is_authorized_custom_view(method=READ, resource_name=RESOURCE)
+        return self.render_template("package_manager/frame.html", title=NAME, address=address), 200 if allowed else 403
 
 
-def _status() -> int:
-    try:
-        airflow2_auth.caller().principal.require(Permission.READ)
-    except Forbidden:
-        return 403
-    return 200
+def create() -> PackageManagerView:
+    """Return the view."""
+    return PackageManagerView()

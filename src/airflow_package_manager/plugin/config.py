@@ -49,7 +49,5 @@ def read() -> AirflowConfiguration:
         auth_manager=conf.get("core", "auth_manager"),
         worker_log_server_port=conf.getint("logging", "worker_log_server_port", fallback=8793),
         trigger_log_server_port=conf.getint("logging", "trigger_log_server_port", fallback=8794),
-        tasks=None
-        if AIRFLOW_2
-        else {key: conf.getfloat(*key, fallback=default) for key, default in _DEFAULTS.items()},
+        tasks=None if AIRFLOW_2 else {key: conf.getfloat(*key, fallback=default) for key, default in _DEFAULTS.items()},
     )

@@ -93,9 +93,7 @@ class AirflowDatabaseFacts:
         A file that cannot be imported leaves its DAGs as they were, and its time in the table of errors.
         """
         then = datetime.fromtimestamp(since, tz=timezone.utc)
-        dags = select(*_FILE).where(
-            _LIVE, DagModel.has_import_errors.is_(False), DagModel.last_parsed_time < then
-        )
+        dags = select(*_FILE).where(_LIVE, DagModel.has_import_errors.is_(False), DagModel.last_parsed_time < then)
         failed = select(func.count()).select_from(ParseImportError).where(ParseImportError.timestamp < then)
         files = select(func.count()).select_from(dags.distinct().subquery())
         return _read(lambda session: int(session.scalar(files) or 0) + int(session.scalar(failed) or 0))

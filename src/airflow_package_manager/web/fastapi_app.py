@@ -72,7 +72,9 @@ def create_app(
         principal = getattr(request.state, "package_manager_principal", None)
         return _send(request, dispatcher.refuse(_head(request), principal, _translated(error)))
 
-    app.add_api_route("/{path:path}", everything, methods=list(dispatch.METHODS), response_class=Response, include_in_schema=False)
+    app.add_api_route(
+        "/{path:path}", everything, methods=list(dispatch.METHODS), response_class=Response, include_in_schema=False
+    )
     for kind in (PackageManagerError, StarletteHTTPException, Exception):
         app.add_exception_handler(kind, refuse)
     return app
