@@ -86,6 +86,34 @@ def airflow2(tmp_path_factory: pytest.TempPathFactory, package_index: PackageInd
 
 
 @pytest.fixture(scope="session")
+def airflow3_fab(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """The newest Airflow 3 with Flask-AppBuilder's users and roles, shared in the same way."""
+    from testenv import airflow_environment, airflow_fab_home
+
+    python = airflow_environment.build("3.3-fab")
+    with _running(airflow_fab_home.prepare, python, tmp_path_factory, package_index) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def airflow32(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """The newest Airflow 3.2, for one module."""
+    from testenv import airflow_environment, airflow_home
+
+    with _running(airflow_home.prepare, airflow_environment.build("3.2"), tmp_path_factory, package_index) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def airflow31(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """The oldest Airflow 3 that is supported, for one module."""
+    from testenv import airflow_environment, airflow_home
+
+    with _running(airflow_home.prepare, airflow_environment.build("3.1"), tmp_path_factory, package_index) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
 def airflow(airflow3: Airflow) -> Airflow:
     """What a test runs on that is about one Airflow; a module that is about all overrides it."""
     return airflow3
