@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: help demo demo-kubernetes test test-node lint format docs bench lock control-plane clean
+.PHONY: help demo demo-kubernetes test test-node lint format docs compatibility bench lock control-plane clean
 
 help: ## List what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -49,6 +49,9 @@ format: $(READY) ## Format and fix what can be fixed by itself
 
 docs: $(READY) ## Write the reference pages from the tables of the code
 	$(BIN)/python -m testenv.reference_docs
+
+compatibility: $(READY) ## Run what starts an Airflow on each of them, and write docs/compatibility.md from it
+	$(BIN)/python -m pytest tests/plugin tests/browser/test_main_job.py --compatibility docs/compatibility.md
 
 bench: $(READY) ## Measure, as ratios against the bare tools
 	$(BIN)/python -m benchmarks.run

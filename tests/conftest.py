@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from testenv.cluster import Cluster
     from testenv.package_index import PackageIndexServer
 
+pytest_plugins = ["tests.compatibility"]
+
 QUICK = {
     "AIRFLOW__PACKAGE_MANAGER__SOAK": "4",
     "AIRFLOW__PACKAGE_MANAGER__HEARTBEAT_TIMEOUT": "60",

@@ -143,7 +143,9 @@ def test_anonymous_people_are_nobody_although_airflow_gives_them_the_role_admin(
         status, answer = second.request("GET", f"{API}session")
         assert (status, answer["code"]) == (401, "not-authenticated")
         assert second.request("GET", "/package-manager/")[0] == 401
-        status, answer = second.request("POST", f"{API}operations", _add("good-extra"), headers={"X-Package-Manager": "1"})
+        status, answer = second.request(
+            "POST", f"{API}operations", _add("good-extra"), headers={"X-Package-Manager": "1"}
+        )
         assert (status, answer["code"]) == (401, "not-authenticated")
     finally:
         server.terminate()

@@ -1,0 +1,152 @@
+"""Writes which Airflow ran which tests, as seen by the run itself: `pytest --compatibility docs/compatibility.md`.
+
+A test counts for an Airflow when one of its fixtures is one that was started. What the Airflow is, itself says.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import subprocess
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from testenv.airflow_home import Airflow
+
+_PROPERTY = "compatibility"
+_ASK = """
+import importlib.metadata, json, platform
+from airflow.configuration import conf
+versions = {}
+for name in ("fastapi", "flask", "sqlalchemy", "pydantic", "apache-airflow-providers-fab"):
+    try:
+        versions[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        versions[name] = None
+print(json.dumps({
+    "airflow": importlib.metadata.version("apache-airflow"),
+    "auth_manager": conf.get("core", "auth_manager").rpartition(".")[2],
+    "executor": conf.get("core", "executor").rpartition(".")[2],
+    "database": conf.get("database", "sql_alchemy_conn").partition(":")[0].partition("+")[0],
+    "python": platform.python_version(),
+    **versions,
+}))
+"""
+_HEAD = (
+    "# Compatibility\n\n"
+    "Written by `make compatibility` from what its run of the tests saw; not edited by hand. Each column is an Airflow"
+    " that was really started;\na number is how many tests passed on it. What stands in no column was not run.\n\n"
+)
+_OTHERS = (
+    "\n## Beside these\n\n"
+    "* `tests/cluster` and `tests/node` run the plugin on Kubernetes: a real control plane, and a real Airflow with the"
+    " CeleryExecutor in real pods (`make test-node`).\n"
+    "* `tests/plugin/test_auth.py` and `tests/plugin/test_house_auth_manager.py` judge users of the auth managers of"
+    " Keycloak and AWS, and of unknown ones, by a stand-in\n  that implements Airflow's own interface of an auth"
+    " manager; no Keycloak and no AWS was there.\n"
+)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--compatibility", metavar="FILE", type=Path, help="write which Airflow ran which tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    path = config.getoption("--compatibility")
+    if path is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Table(path))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say in each report which Airflow it is about; a worker's report reaches the one who writes."""
+    report = yield
+    if report.when == "call" and item.config.getoption("--compatibility") is not None:
+        found = getattr(item, "funcargs", {}).values()
+        for airflow in {value.home: value for value in found if isinstance(value, Airflow)}.values():
+            what = inspect.getdoc(inspect.getmodule(getattr(item, "function", None))) or item.nodeid
+            row = (item.nodeid.partition("::")[0], what.partition("\n")[0], _installation(airflow))
+            report.user_properties.append((_PROPERTY, json.dumps(row)))
+    return report
+
+
+@dataclass
+class Table:
+    """What was seen."""
+
+    path: Path
+    passed: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
+    """(Module, its first sentence) → installation → how many of its tests passed."""
+    failed: list[str] = field(default_factory=list)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self.failed.append(report.nodeid)
+        for name, value in report.user_properties:
+            if name == _PROPERTY and report.when == "call" and report.passed:
+                module, what, installation = json.loads(str(value))
+                counts = self.passed.setdefault((module, what), {})
+                counts[installation] = counts.get(installation, 0) + 1
+
+    def pytest_sessionfinish(self) -> None:
+        """Write the table; a run with a failure writes none, because its numbers would not say what is missing."""
+        if self.passed and not self.failed:
+            self.path.write_text(table(self.passed), encoding="utf-8")
+
+
+def table(passed: Mapping[tuple[str, str], Mapping[str, int]]) -> str:
+    """Return the page."""
+    columns = sorted({installation for counts in passed.values() for installation in counts}, key=_order)
+    known = [json.loads(column) for column in columns]
+    titles = [f"{row['airflow']}<br>{row['auth_manager']}<br>{row['executor']}" for row in known]
+    what = [
+        [f"{sentence.rstrip('.:')} (`{module}`)", *(str(counts.get(column, "")) for column in columns)]
+        for (module, sentence), counts in sorted(passed.items())
+    ]
+    with_what = [
+        [title.replace("<br>", ", "), *(row[name] or "" for name in _LIBRARIES)]
+        for title, row in zip(titles, known, strict=True)
+    ]
+    return (
+        f"{_HEAD}{_markdown(['what', *titles], what)}\n## With what\n\n"
+        f"{_markdown(['Airflow', *_LIBRARIES.values()], with_what)}{_OTHERS}"
+    )
+
+
+_LIBRARIES = {
+    "python": "Python",
+    "database": "database",
+    "sqlalchemy": "SQLAlchemy",
+    "pydantic": "pydantic",
+    "fastapi": "FastAPI",
+    "flask": "Flask",
+    "apache-airflow-providers-fab": "FAB provider",
+}
+
+
+@cache
+def _asked(home: Path, python: Path, environment: tuple[tuple[str, str], ...]) -> str:
+    del home  # part of what makes it another one
+    done = subprocess.run(
+        [str(python), "-c", _ASK], env=dict(environment), capture_output=True, text=True, timeout=120, check=True
+    )
+    return done.stdout.splitlines()[-1]
+
+
+def _installation(airflow: Airflow) -> str:
+    return _asked(airflow.home, airflow.python, tuple(sorted(airflow.environment.items())))
+
+
+def _order(installation: str) -> tuple[list[int], str]:
+    row = json.loads(installation)
+    return [-int(part) for part in row["airflow"].split(".") if part.isdigit()], row["auth_manager"]
+
+
+def _markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)

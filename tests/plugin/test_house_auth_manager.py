@@ -1,0 +1,159 @@
+"""Auth managers that stand for Keycloak's and for an unknown one, each in a real api-server by `[core] auth_manager`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testenv import airflow_environment, airflow_home
+from testenv.airflow_home import API, Airflow
+from tests.plugin import journey
+
+pytestmark = pytest.mark.airflow
+
+KEYCLOAK = "airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager"
+SOURCE = Path(__file__).resolve().parents[1] / "data" / "auth_managers"
+SECONDS = 2.0
+"""How long the one that stands for Keycloak takes for an answer."""
+PUT, GET = ("PUT", "Package Management"), ("GET", "Package Management")
+USERS: Mapping[str, Mapping[str, object]] = {
+    "changes": {"may": [PUT]},
+    "reads": {"may": [GET]},
+    "nothing": {},
+    "ada": {},
+    "packager": {"role": "Packages"},
+    "all": {"may": [PUT, GET], "role": "Admin"},
+}
+TOKENS = """
+import json, sys
+from airflow.api_fastapi.app import create_auth_manager
+from house_auth_manager import User
+manager = create_auth_manager()
+made = {name: manager.generate_jwt(User(name, **more)) for name, more in json.load(sys.stdin).items()}
+print(json.dumps(made))
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One api-server and tokens of its users."""
+
+    airflow: Airflow
+    tokens: Mapping[str, str]
+
+    def session(self, user: str) -> tuple[int, Any]:
+        """Ask who a user is."""
+        return self.airflow.api("GET", "session", token=self.tokens[user])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+    settings = {
+        "AIRFLOW__CORE__AUTH_MANAGER": "house_auth_manager.Standing",
+        "PYTHONPATH": str(SOURCE),
+    }
+    return airflow_home.prepare(
+        tmp_path_factory.mktemp("airflow"), airflow_environment.build(), dags={}, users=(), settings=settings
+    )
+
+
+def served(home: Airflow, **settings: str) -> Iterator[Server]:
+    """Run its api-server alone, with these settings."""
+    environment = {**home.environment, **settings}
+    airflow = Airflow(home.home, home.python, home.port, {}, environment, log=home.log)
+    made = airflow.run(str(home.python), "-c", TOKENS, text=json.dumps(USERS))
+    assert made.returncode == 0, made.stderr
+    with airflow.log.open("ab") as log:
+        process = subprocess.Popen(
+            [str(home.python), "-m", "airflow", "api-server"],
+            env=environment,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+        )
+    try:
+        journey.until(lambda: airflow.request("GET", "/api/v2/version"), "the api-server", 120)
+        yield Server(airflow, json.loads(made.stdout.splitlines()[-1]))
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+@pytest.fixture(scope="module")
+def keycloak(home: Airflow) -> Iterator[Server]:
+    yield from served(home, HOUSE_AUTH_MANAGER=KEYCLOAK, HOUSE_SECONDS=str(SECONDS))
+
+
+@pytest.fixture
+def unknown(home: Airflow, request: pytest.FixtureRequest) -> Iterator[Server]:
+    yield from served(home, **request.param)
+
+
+def test_only_who_may_change_gets_in(keycloak: Server) -> None:
+    status, found = keycloak.session("changes")
+    assert (status, found["principal"]["auth_manager"]) == (200, "keycloak")
+    for user in ("reads", "nothing", "ada", "packager"):
+        status, found = keycloak.session(user)
+        assert (status, found["code"]) == (403, "forbidden"), user
+
+
+def test_an_auth_manager_that_takes_its_time_holds_up_nobody_else(keycloak: Server) -> None:
+    with ThreadPoolExecutor(4) as threads:
+        asking = [threads.submit(keycloak.session, "changes") for _ in range(4)]
+        time.sleep(SECONDS / 10)
+        started = time.monotonic()
+        assert keycloak.airflow.request("GET", "/api/v2/version")[0] == 200
+        waited = time.monotonic() - started
+        assert not any(future.done() for future in asking), "they are still being asked"
+        assert waited < SECONDS / 2
+        assert [future.result()[0] for future in asking] == [200] * 4
+
+
+@pytest.mark.parametrize("unknown", [{}], indirect=True)
+def test_an_unknown_one_lets_nobody_in_and_says_what_to_do(unknown: Server) -> None:
+    for user in USERS:
+        status, found = unknown.session(user)
+        assert (status, found["code"]) == (403, "forbidden"), user
+        assert "house_auth_manager.House" in found["detail"]
+        assert "admin_users" in found["next_action"]
+    headers = {"Authorization": unknown.airflow.authorization(unknown.tokens["all"]), "Accept": "text/html"}
+    page = unknown.airflow.exchange("GET", "/package-manager/", None, headers)
+    assert page.status == 403
+    assert "admin_users" in page.content.decode()
+    doctor = unknown.airflow.run(*unknown.airflow.command("doctor"))
+    assert "house_auth_manager.House is not supported" in doctor.stdout
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [{"AIRFLOW__PACKAGE_MANAGER__ADMIN_USERS": "ada", "AIRFLOW__PACKAGE_MANAGER__ADMIN_ROLES": "Packages, Other"}],
+    indirect=True,
+)
+def test_an_unknown_one_lets_in_whom_the_settings_name(unknown: Server) -> None:
+    for user in USERS:
+        status, _ = unknown.session(user)
+        assert status == (200 if user in {"ada", "packager"} else 403), user
+    status, answer = unknown.airflow.request("GET", f"{API}session")
+    assert (status, answer["code"]) == (401, "not-authenticated")
+
+
+@pytest.mark.parametrize("unknown", [{"AIRFLOW__PACKAGE_MANAGER__ADMIN_USERS": "*"}], indirect=True)
+def test_a_wrong_name_in_the_settings_lets_nobody_in_and_is_in_the_log(unknown: Server) -> None:
+    status, found = unknown.session("ada")
+    assert (status, found["code"]) == (403, "forbidden")
+    assert "settings are wrong" in found["detail"]
+    logged = journey.until(
+        lambda: unknown.airflow.log_end() if "admin_users" in unknown.airflow.log_end() else None, "it"
+    )
+    assert "is not allowed" in logged
+    doctor = unknown.airflow.run(*unknown.airflow.command("doctor"))
+    assert doctor.returncode != 0
+    assert "admin_users" in doctor.stdout + doctor.stderr
