@@ -78,7 +78,7 @@ def test_one_that_hangs_at_its_start_comes_back_too(airflow: Airflow) -> None:
 
 def _broken(airflow: Airflow, component: str, *, drives: bool) -> str:
     """Apply a package that breaks the component; the triggerer restarts before it. Return the operation's id."""
-    limits: dict[str, str] = {
+    limits: dict[str, Any] = {
         "components": f"triggerer,{component}",
         "order": "worker, triggerer, scheduler, dag-processor, api-server",
     }

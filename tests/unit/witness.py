@@ -82,9 +82,11 @@ class Witness:
         """
         self.texts.add(text)
         active = self.app.repository.active()
-        if active is not None and active.plan is not None and not active.plan.lock_changes():
-            if text == active.plan.proposed_text != active.plan.base_text:
-                self.cancelled.discard(active.id)
+        plan = None if active is None else active.plan
+        if active is None or plan is None or plan.lock_changes():
+            return
+        if text == plan.proposed_text != plan.base_text:
+            self.cancelled.discard(active.id)
 
     def asked_to_cancel(self, operation: Operation, *, driven: bool) -> None:
         """Remember a cancel that was granted, when a step was left that had to hear it; else it may come too late."""
