@@ -441,7 +441,7 @@ def test_dag_files_are_judged_when_they_were_parsed_again() -> None:
     assert (done.state, (done.problem or {})["code"]) == (State.ROLLED_BACK, "import-errors")
 
 
-@pytest.mark.parametrize(("busy", "said"), [(0, ": 1 DAG files"), (1000, ": an unknown number of DAG files")])
+@pytest.mark.parametrize(("busy", "said"), [(0, "yet: 1. "), (1000, "yet: an unknown number. ")])
 def test_dag_files_that_are_not_parsed_in_time_are_not_verified(busy: int, said: str) -> None:
     app = Application()
     app.facts.parsed_at = {"dag.py": app.clock(), "seen.py": app.clock() + 10_000}

@@ -77,7 +77,7 @@ def _finish(step: Step, snapshot: StoreSnapshot, parsing_since: float | None) ->
         return step.go_back(
             reason(
                 "import-errors",
-                f"{len(verdict.broken)} DAG files miss a module of a package that this change touched: "
+                f"DAG files that miss a module of a package that this change touched, {len(verdict.broken)} in all: "
                 + ", ".join(verdict.broken[:5]),
                 files=list(verdict.broken),
             )
@@ -85,9 +85,7 @@ def _finish(step: Step, snapshot: StoreSnapshot, parsing_since: float | None) ->
     step.write(snapshot, StoreChanges(current=step.revision, delete_locks=step.unneeded_locks(snapshot)))
     warnings = [step.event(Kind.IMPORT_ERRORS, count=len(verdict.new))] if verdict.new else []
     if unparsed != 0:
-        warnings.append(
-            step.event(Kind.DAGS_NOT_VERIFIED, count="an unknown number of" if unparsed is None else unparsed)
-        )
+        warnings.append(step.event(Kind.DAGS_NOT_VERIFIED, count="an unknown number" if unparsed is None else unparsed))
     return step.succeed(*warnings)
 
 
