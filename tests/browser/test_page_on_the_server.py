@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from tests.browser.conftest import Watched
-from tests.web.house import House, as_
+from tests.web.house import House, as_, caller, fastapi_app
 
 pytestmark = pytest.mark.browser
 
@@ -31,8 +31,9 @@ PLACES = {
 def address() -> Iterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    house = House(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}/team/airflow/")
-    app = Starlette(routes=[Mount("/team/airflow/package-manager", house.app)])
+    base_url, house = f"http://127.0.0.1:{listener.getsockname()[1]}/team/airflow/", House()
+    ours = fastapi_app(lambda: house.api, caller, base_url)
+    app = Starlette(routes=[Mount("/team/airflow/package-manager", ours)])
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", ws="none", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()

@@ -25,7 +25,8 @@ VALUES = {"id": "0" * 32, "name": "packaging", "n": "0"}
 ROLES = ("viewer", "user", "op", "admin")
 JSON = {"Content-Type": "application/json"}
 MARKER = {"X-Package-Manager": "1"}
-SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
+PAGE = {**MARKER, "Sec-Fetch-Site": "same-origin"}
+"""What our page sends with a change."""
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 HEADERS = (
     "Content-Type",
@@ -54,7 +55,7 @@ class Case:
     """Below `ROOT`."""
     role: str | None = None
     """None: nobody."""
-    by: str = "program"
+    by: str = "browser"
     """`program` sends credentials, `browser` the cookie of somebody who logged in."""
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = None
@@ -68,20 +69,17 @@ def _address(path: str) -> str:
 
 def _everybody() -> Iterator[Case]:
     for row in ENDPOINTS:
+        path, what = _address(row.path), f"{row.method} {row.path}"
         body = None if row.request is None else json.dumps(GOOD[row.path]).encode()
-        headers = {} if body is None else {**JSON, **MARKER}
+        kind = {} if body is None else JSON
         for role in (None, *ROLES):
-            yield Case(
-                f"{row.method} {row.path} as {role}", row.method, _address(row.path), role, headers=headers, body=body
-            )
+            yield Case(f"{what} by a program of {role}", row.method, path, role, "program", {**kind, **MARKER}, body)
+            yield Case(f"{what} by {role}", row.method, path, role, headers={**kind, **PAGE}, body=body)
+        for query in ("?x=1", "?limit=1&limit=2", "?%ff=1"):
+            yield Case(f"{what}{query}", row.method, path + query, "admin", headers={**kind, **PAGE}, body=body)
         for method in METHODS:
             if method != row.method:
-                yield Case(f"{method} {row.path}", method, _address(row.path), "admin", headers=MARKER)
-        yield Case(
-            f"{row.path} with a query", row.method, _address(row.path) + "?x=1", "admin", headers=headers, body=body
-        )
-        twice = _address(row.path) + "?limit=1&limit=2"
-        yield Case(f"{row.path} with a query twice", row.method, twice, "admin", headers=headers, body=body)
+                yield Case(f"{method} {row.path}", method, path, "admin", headers=PAGE)
 
 
 def _changes() -> Iterator[Case]:
@@ -118,59 +116,36 @@ def _changes() -> Iterator[Case]:
         path, good = _address(row.path), json.dumps(GOOD[row.path]).encode()
         for name, origin in origins.items():
             sent = {**JSON, **MARKER, **origin}
-            yield Case(f"{row.path} from {name}", "POST", path, "admin", by="browser", headers=sent, body=good)
-            yield Case(f"{row.path} from {name} without more", "POST", path, "admin", "browser", sent, good, csrf=False)
-        yield Case(
-            f"{row.path} of the page", "POST", path, "admin", "browser", {**JSON, **MARKER, **SAME_ORIGIN}, b"{}"
-        )
-        yield Case(f"{row.path} without marker", "POST", path, "admin", headers=JSON, body=good)
+            yield Case(f"{row.path} from {name}", "POST", path, "admin", headers=sent, body=good)
+            yield Case(
+                f"{row.path} from {name} without more", "POST", path, "admin", headers=sent, body=good, csrf=False
+            )
+        yield Case(f"{row.path} by a program without marker", "POST", path, "admin", "program", JSON, good)
         for name, body in bodies.items():
-            yield Case(f"{row.path} with {name}", "POST", path, "admin", headers={**JSON, **MARKER}, body=body)
+            yield Case(f"{row.path} with {name}", "POST", path, "admin", headers={**JSON, **PAGE}, body=body)
         for name, kind in kinds.items():
-            yield Case(f"{row.path} as {name}", "POST", path, "admin", headers={**kind, **MARKER}, body=good)
-    for name, text in {"": "", "nonsense": "not a requirement!", "an option": "-e /tmp"}.items():
+            yield Case(f"{row.path} as {name}", "POST", path, "admin", headers={**kind, **PAGE}, body=good)
+    for name, text in {"nothing": "", "nonsense": "not a requirement!", "an option": "-e /tmp"}.items():
         body = json.dumps({"changes": [{"action": "add", "requirement": text}]}).encode()
-        yield Case(f"add {name}", "POST", _address("operations"), "admin", headers={**JSON, **MARKER}, body=body)
+        yield Case(f"add {name}", "POST", _address("operations"), "admin", headers={**JSON, **PAGE}, body=body)
 
 
 def _addresses() -> Iterator[Case]:
     found = ("", "static/app.js", "static/icon.svg", "static/vendor/bootstrap/bootstrap.min.css")
-    lost = (
-        "static/",
-        "static/nothing",
-        "static/wire.d.ts",
-        "static/..%2f..%2fpyproject.toml",
-        "static/%00",
-        "nothing",
-        "api",
-        "api/",
-        "api/v1",
-        "api/v1/",
-        "api/v2/session",
-        "api/v1/session/",
-        "/api/v1/session",
-        "API/V1/session",
-        "api/v1/operations/nope",
-        "api/v1/operations/%2e%2e",
-        "api/v1/revisions/01",
-        "api/v1/revisions/-1",
-        "api/v1/packages/-",
-        "api/v1/packages/%ff",
-        "api/v1/events?limit=0",
-        "api/v1/events?limit=x",
-        "api/v1/events?%ff=1",
-        "api/v1/operations?before=%0a",
-        "api/v1/packages?scope=none",
-        "openapi.json",
-        "docs",
-    )
-    for path in (*found, *lost):
+    lost = """
+        static/ static/nothing static/wire.d.ts static/..%2f..%2fpyproject.toml static/%00 nothing api api/ api/v1
+        api/v1/
+        api/v2/session api/v1/session/ /api/v1/session API/V1/session api/v1/operations/nope api/v1/operations/%2e%2e
+        api/v1/revisions/01 api/v1/revisions/-1 api/v1/packages/- api/v1/packages/%ff api/v1/events?limit=0
+        api/v1/events?limit=x api/v1/operations?before=%0a api/v1/packages?scope=none openapi.json docs
+    """
+    for path in (*found, *lost.split()):
         for role in (None, "viewer", "admin"):
-            yield Case(f"/{path} as {role}", "GET", path, role)
+            yield Case(f"/{path} by {role}", "GET", path, role)
     for method in METHODS[1:]:
         for path in ("", "static/app.js", "nothing"):
-            yield Case(f"{method} /{path}", method, path, "admin", headers=MARKER)
-            yield Case(f"{method} /{path} as nobody", method, path)
+            yield Case(f"{method} /{path}", method, path, "admin", headers=PAGE)
+            yield Case(f"{method} /{path} by nobody", method, path)
 
 
 CASES = {case.name: case for make in (_everybody, _changes, _addresses) for case in make()}

@@ -244,5 +244,7 @@ def _change_database(airflow: Airflow2, statement: str) -> None:
 def _restart_webserver(airflow: Airflow2) -> None:
     before = machine.children(airflow)[airflow.web_server]
     machine.kill(before)
-    journey.until(lambda: machine.children(airflow).get(airflow.web_server, before) != before or None, "another webserver")
+    journey.until(
+        lambda: machine.children(airflow).get(airflow.web_server, before) != before or None, "another webserver"
+    )
     airflow.wait_until_healthy()
