@@ -1,4 +1,4 @@
-"""Auth managers that stand for Keycloak's and for an unknown one, each in a real api-server by `[core] auth_manager`."""
+"""Auth managers that stand for Keycloak's and for an unknown one, each in a real api-server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Who asks, as Airflow 2 knows it: its session first, then the backends of its REST API; judged by two permissions.
 
 Roles are Flask-AppBuilder's, so what a role may do is read from its permissions and never from its name. An auth
-manager that is not in the table lets nobody in, because what its answers mean was never verified.
+manager other than theirs lets nobody in but those whom the settings name.
 """
 
 from __future__ import annotations
@@ -12,18 +12,15 @@ from airflow.www.extensions.init_auth_manager import get_auth_manager, get_auth_
 from flask import Response, current_app, request, session
 from flask_wtf.csrf import generate_csrf
 
-from airflow_package_manager.domain.access import Identity, Permission, Principal
-from airflow_package_manager.domain.inventory import Check, CheckStatus
-from airflow_package_manager.errors import Forbidden, NotAuthenticated
-from airflow_package_manager.plugin import role_check
-from airflow_package_manager.plugin.fab_permissions import CHANGE, READ, RESOURCE
+from airflow_package_manager.domain.access import Principal
+from airflow_package_manager.domain.inventory import Check
+from airflow_package_manager.errors import NotAuthenticated
+from airflow_package_manager.plugin import fab_users, named_admins, role_check
+from airflow_package_manager.plugin.fab_permissions import AUTH_MANAGER
+from airflow_package_manager.plugin.named_admins import NamedAdmins
+from airflow_package_manager.plugin.role_check import name_of
 from airflow_package_manager.web.flask_blueprint import Caller
 from airflow_package_manager.web.schemas import Csrf
-
-_ALLOWED = {READ: frozenset({Permission.READ}), CHANGE: frozenset({Permission.PLAN, Permission.APPLY})}
-"""Action on our resource → what it allows here."""
-_KNOWN = {"airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager": "fab"}
-"""Auth manager, by its name because no provider is imported for us → its name in identities."""
 
 
 def caller() -> Caller:
@@ -38,21 +35,11 @@ def caller() -> Caller:
 
 def principal_of(user: Any, manager: Any, address: str | None) -> Principal:  # noqa: ANN401  Airflow 2 has no types here
     """Return the caller with what it may do."""
-    name = _KNOWN.get(_name(type(manager)))
-    if name is None:
-        raise Forbidden(
-            f"The package manager does not know what the roles of {_name(type(manager))} mean, so it lets nobody in.",
-            next_action="On Airflow 2 this version supports Flask-AppBuilder's auth manager.",
-            auth_manager=_name(type(manager)),
-        )
-    if user is None or user.is_anonymous or not user.is_active:
+    if user is None or getattr(user, "is_anonymous", False):
         raise NotAuthenticated("Nobody is logged in here, or the session or token has ended.")
-    found = (
-        permissions
-        for action, permissions in _ALLOWED.items()
-        if manager.is_authorized_custom_view(method=action, resource_name=RESOURCE, user=user)
-    )
-    return Principal(Identity(name, _stable_id(user), str(user.get_name())), frozenset().union(*found), address)
+    name = name_of(type(manager))
+    judged = fab_users.judged(user, manager) if name == AUTH_MANAGER else named_admins.judged(user, name)
+    return Principal(*judged, address)
 
 
 def csrf() -> Csrf | None:
@@ -62,18 +49,19 @@ def csrf() -> Csrf | None:
     return Csrf(header=current_app.config["WTF_CSRF_HEADERS"][0], token=generate_csrf())
 
 
-def check() -> Check:
+def check(named: NamedAdmins) -> Check:
     """Return the check of `doctor`: whether anybody gets in at all."""
     return role_check.judged(
         get_auth_manager_cls,
-        supported=lambda found: _name(found) in _KNOWN,
+        supported=lambda found: name_of(found) == AUTH_MANAGER or bool(named),
         supports="Flask-AppBuilder's auth manager",
-        verdict=lambda: Check(
-            role_check.NAME,
-            CheckStatus.OK,
-            f"Roles with the permissions {READ} and {CHANGE} on {RESOURCE} get in: by default only Admin.",
-        ),
+        verdict=lambda: _verdict(named),
     )
+
+
+def _verdict(named: NamedAdmins) -> Check:
+    manager = name_of(get_auth_manager_cls())
+    return named_admins.verdict(manager, named, fab_users.who_gets_in() if manager == AUTH_MANAGER else None)
 
 
 def _of_backends(manager: Any) -> Any:  # noqa: ANN401  Airflow 2 has no types here
@@ -93,13 +81,3 @@ def _of_backends(manager: Any) -> Any:  # noqa: ANN401  Airflow 2 has no types h
         session.update(before)
         session.modified = modified
     return None
-
-
-def _stable_id(user: Any) -> str:  # noqa: ANN401  Airflow 2 has no types here
-    """Return the number of the user and since when there is one: SQLite gives the number of a deleted one anew."""
-    created = getattr(user, "created_on", None)
-    return str(user.get_id()) if created is None else f"{user.get_id()}@{created.isoformat()}"
-
-
-def _name(found: type) -> str:
-    return f"{found.__module__}.{found.__qualname__}"

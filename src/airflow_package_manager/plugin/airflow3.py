@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import threading
 from collections.abc import AsyncIterator
@@ -11,9 +10,8 @@ from contextlib import asynccontextmanager
 from airflow.api_fastapi.app import get_auth_manager
 from fastapi import FastAPI
 
-from airflow_package_manager import settings
-from airflow_package_manager.plugin import auth, config, fab_users
-from airflow_package_manager.plugin.named_admins import NamedAdmins
+from airflow_package_manager.plugin import auth, config, fab_permissions, fab_users
+from airflow_package_manager.plugin.role_check import name_of
 from airflow_package_manager.plugin.server import RETRY_SECONDS, Server
 from airflow_package_manager.web.fastapi_app import create_app
 
@@ -30,7 +28,7 @@ def create() -> FastAPI:
         """Watch while the worker serves; the only coroutine here, because ASGI has no other hook."""
         del app
         server.start()
-        if auth.name_of(type(get_auth_manager())) == auth.FAB:
+        if name_of(type(get_auth_manager())) == fab_permissions.AUTH_MANAGER:
             threading.Thread(target=_make_permissions, args=(stopping,), daemon=True).start()
         try:
             yield
@@ -38,11 +36,9 @@ def create() -> FastAPI:
             stopping.set()
             server.stop()
 
-    # A mistake in the settings is raised to each that asks, and only what was read is kept.
-    named = functools.cache(lambda: NamedAdmins.of(settings.load()))
     return create_app(
         api=server.api,
-        authenticate=auth.authenticator(named),
+        authenticate=auth.principal,
         base_url=config.read().base_url,
         lifespan=lifespan,
     )

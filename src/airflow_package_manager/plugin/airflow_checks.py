@@ -23,7 +23,7 @@ def _role_mapping(settings: Settings) -> Check:
     if AIRFLOW_2:
         from airflow_package_manager.plugin import airflow2_auth  # noqa: PLC0415  only there it can be imported
 
-        return airflow2_auth.check()
+        return airflow2_auth.check(NamedAdmins.of(settings))
     from airflow_package_manager.plugin import auth  # noqa: PLC0415  same
 
     return auth.check(NamedAdmins.of(settings))

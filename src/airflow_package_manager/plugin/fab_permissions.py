@@ -1,7 +1,9 @@
-"""What a role of Flask-AppBuilder needs; two names and no import, so that nothing can keep Airflow from making them."""
+"""What a role of Flask-AppBuilder needs: names and no import, so that nothing can keep Airflow from making them."""
 
 from __future__ import annotations
 
+AUTH_MANAGER = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
+"""Its import path, because no provider is imported for us."""
 RESOURCE = "Package Management"
 """What the permissions are on. Not the name of the menu entry: Flask-AppBuilder would take `menu_access` on it from
 every role at each start."""

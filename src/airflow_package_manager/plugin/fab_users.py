@@ -1,7 +1,7 @@
-"""What a user of Flask-AppBuilder may do in Airflow 3, and the permissions that say so.
+"""What a user of Flask-AppBuilder may do, and for Airflow 3 the permissions that say so.
 
-Airflow 3 mounts no views of Flask-AppBuilder, so nobody but us makes the permissions. Its provider is imported in an
-api-server that has it already, and nowhere else.
+Airflow 3 mounts no views of Flask-AppBuilder, so nobody but us makes the permissions there. Its provider is imported in
+a web server that has it already, and nowhere else; it has no types.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
-from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.utils.session import create_session
 from sqlalchemy.exc import IntegrityError
 
 from airflow_package_manager.domain.access import Identity, Permission
+from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.errors import NotAuthenticated
+from airflow_package_manager.plugin import role_check
 from airflow_package_manager.plugin.fab_permissions import CHANGE, READ, RESOURCE
 
 _ALLOWED: Mapping[str, frozenset[Permission]] = {
@@ -31,7 +31,7 @@ _ADMIN = "Admin"
 log = logging.getLogger(__name__)
 
 
-def read_anew(user: BaseUser) -> BaseUser:
+def read_anew(user: Any) -> Any:  # noqa: ANN401  Flask-AppBuilder's
     """Return the user as the database has it now; raises `NotAuthenticated` when it has none of that number.
 
     Airflow keeps users for `[fab] cache_ttl` seconds. That is good enough for looking, as on Airflow's own pages; for a
@@ -44,14 +44,14 @@ def read_anew(user: BaseUser) -> BaseUser:
     return found
 
 
-def judged(user: BaseUser, manager: BaseAuthManager[BaseUser]) -> tuple[Identity, frozenset[Permission]]:
+def judged(user: Any, manager: Any) -> tuple[Identity, frozenset[Permission]]:  # noqa: ANN401  same
     """Return who it is and what it may do; raises `NotAuthenticated`."""
-    if not getattr(user, "is_active", False):
+    if not user.is_active:
         raise NotAuthenticated("This user is not active.")
     permissions = (
         allowed
         for action, allowed in _ALLOWED.items()
-        if manager.is_authorized_custom_view(method=action, resource_name=RESOURCE, user=user)  # type: ignore[arg-type]
+        if manager.is_authorized_custom_view(method=action, resource_name=RESOURCE, user=user)
     )
     return Identity("fab", _stable_id(user), str(user.get_name())), frozenset().union(*permissions)
 
@@ -69,7 +69,7 @@ def ensure_permissions() -> None:
                 _make(manager, action)
 
 
-def _make(manager: Any, action: str) -> None:  # noqa: ANN401  Flask-AppBuilder's
+def _make(manager: Any, action: str) -> None:  # noqa: ANN401  same
     names = manager.create_action(action), manager.create_resource(RESOURCE)
     if None in names:  # it logged why
         raise RuntimeError(f"Flask-AppBuilder did not make the names of {action} on {RESOURCE}.")
@@ -88,6 +88,16 @@ def _make(manager: Any, action: str) -> None:  # noqa: ANN401  Flask-AppBuilder'
         log.info("Made the permission %s on %s; the role %s has it", action, RESOURCE, _ADMIN)
 
 
-def _stable_id(user: Any) -> str:  # noqa: ANN401  Flask-AppBuilder's
+def who_gets_in() -> Check:
+    """Return the check of `doctor`."""
+    return Check(
+        role_check.NAME,
+        CheckStatus.OK,
+        f"Roles with the permissions {READ} and {CHANGE} on {RESOURCE} get in: by default only Admin.",
+    )
+
+
+def _stable_id(user: Any) -> str:  # noqa: ANN401  same
     """Return the number of the user and since when there is one: SQLite gives the number of a deleted one anew."""
-    return str(user.get_id()) if user.created_on is None else f"{user.get_id()}@{user.created_on.isoformat()}"
+    created = getattr(user, "created_on", None)
+    return str(user.get_id()) if created is None else f"{user.get_id()}@{created.isoformat()}"

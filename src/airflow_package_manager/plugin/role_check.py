@@ -9,6 +9,11 @@ from airflow_package_manager.domain.inventory import Check, CheckStatus
 NAME = "role-mapping"
 
 
+def name_of(manager: type) -> str:
+    """Return the import path of a class; a subclass has another one, because what it changes must be verified anew."""
+    return f"{manager.__module__}.{manager.__qualname__}"
+
+
 def judged(
     load: Callable[[], type], *, supported: Callable[[type], bool], supports: str, verdict: Callable[[], Check]
 ) -> Check:
@@ -26,7 +31,7 @@ def judged(
         return Check(
             NAME,
             CheckStatus.FAILED,
-            f"{manager.__module__}.{manager.__qualname__} is not supported: nobody gets in.",
+            f"{name_of(manager)} is not supported: nobody gets in.",
             f"Use {supports}, or name who may in [package_manager] admin_users or admin_roles.",
         )
     return verdict()
