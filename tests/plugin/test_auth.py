@@ -92,6 +92,9 @@ for what, user in {
 }.items():
     answers[f"unknown:{what}"] = judged(user, house, **named)
 answers["unknown:nobody named"] = judged(User("ada", role="Admin", may=everything), house)
+admins = NamedAdmins(frozenset({"bob", "ada"}), frozenset({"Packages"}))
+for what, found in {"nobody": auth.check(NamedAdmins()), "somebody": auth.check(admins)}.items():
+    answers[f"check:{what}"] = [found.status.name, found.cause, found.next_action]
 answers["providers"] = [name for name in sys.modules if name.startswith("airflow.providers.") and any(
     part in name for part in (".fab", ".keycloak", ".amazon"))]
 print(json.dumps(answers))
@@ -217,3 +220,19 @@ def test_a_name_counts_for_a_subclass_that_nobody_verified_and_its_role_does_not
 
 def test_no_provider_is_imported_to_judge(judged: dict[str, Any]) -> None:
     assert judged["providers"] == []
+
+
+def test_doctor_says_that_names_are_ignored_beside_an_auth_manager_that_is_known(judged: dict[str, Any]) -> None:
+    assert judged["check:nobody"][0] == "OK"
+    status, cause, _ = judged["check:somebody"]
+    assert status == "WARNING"
+    assert "Only the role Admin of SimpleAuthManager gets in." in cause
+
+
+def test_doctor_says_whom_the_settings_let_in_or_that_nobody_gets_in(tmp_path: Path) -> None:
+    found = answers(tmp_path, AIRFLOW__CORE__AUTH_MANAGER="house_auth_manager.House")
+    status, cause, advice = found["check:nobody"]
+    assert (status, "nobody gets in" in cause, "admin_users" in advice) == ("FAILED", True, True)
+    status, cause, _ = found["check:somebody"]
+    assert status == "OK"
+    assert "the users ada, bob and the roles Packages get in" in cause
