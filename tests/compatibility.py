@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import json
 import subprocess
+from collections import Counter
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -66,12 +67,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Say in each report which Airflow it is about; a worker's report reaches the one who writes."""
     report = yield
     if report.when == "call" and item.config.getoption("--compatibility") is not None:
-        found = getattr(item, "funcargs", {}).values()
-        for airflow in {value.home: value for value in found if isinstance(value, Airflow)}.values():
+        for airflow in _started(item):
             what = inspect.getdoc(inspect.getmodule(getattr(item, "function", None))) or item.nodeid
             row = (item.nodeid.partition("::")[0], what.partition("\n")[0], _installation(airflow))
             report.user_properties.append((_PROPERTY, json.dumps(row)))
     return report
+
+
+def _started(item: pytest.Item) -> Iterable[Airflow]:
+    """Return the Airflows among the fixtures of a test that has run, also of those that its fixtures asked for."""
+    request = item._request  # type: ignore[attr-defined]  # every fixture is there already: nothing is made
+    values = [request.getfixturevalue(name) for name in request.fixturenames]
+    return {value.home: value for value in values if isinstance(value, Airflow)}.values()
 
 
 @dataclass
@@ -79,33 +86,30 @@ class Table:
     """What was seen."""
 
     path: Path
-    passed: dict[tuple[str, str], dict[str, int]] = field(default_factory=dict)
-    """(Module, its first sentence) → installation → how many of its tests passed."""
-    failed: list[str] = field(default_factory=list)
+    seen: dict[tuple[str, str], dict[str, Counter[str]]] = field(default_factory=dict)
+    """(Module, its first sentence) → installation → outcome → how many of its tests."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.failed:
-            self.failed.append(report.nodeid)
         for name, value in report.user_properties:
-            if name == _PROPERTY and report.when == "call" and report.passed:
+            if name == _PROPERTY and report.when == "call":
                 module, what, installation = json.loads(str(value))
-                counts = self.passed.setdefault((module, what), {})
-                counts[installation] = counts.get(installation, 0) + 1
+                outcomes = self.seen.setdefault((module, what), {}).setdefault(installation, Counter())
+                outcomes[report.outcome] += 1
 
     def pytest_sessionfinish(self) -> None:
-        """Write the table; a run with a failure writes none, because its numbers would not say what is missing."""
-        if self.passed and not self.failed:
-            self.path.write_text(table(self.passed), encoding="utf-8")
+        """Write the table; a failure stands in it."""
+        if self.seen:
+            self.path.write_text(table(self.seen), encoding="utf-8")
 
 
-def table(passed: Mapping[tuple[str, str], Mapping[str, int]]) -> str:
+def table(seen: Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]]) -> str:
     """Return the page."""
-    columns = sorted({installation for counts in passed.values() for installation in counts}, key=_order)
+    columns = sorted({installation for found in seen.values() for installation in found}, key=_order)
     known = [json.loads(column) for column in columns]
     titles = [f"{row['airflow']}<br>{row['auth_manager']}<br>{row['executor']}" for row in known]
     what = [
-        [f"{sentence.rstrip('.:')} (`{module}`)", *(str(counts.get(column, "")) for column in columns)]
-        for (module, sentence), counts in sorted(passed.items())
+        [f"{sentence.rstrip('.:')} (`{module}`)", *(_cell(found.get(column, {})) for column in columns)]
+        for (module, sentence), found in sorted(seen.items())
     ]
     with_what = [
         [title.replace("<br>", ", "), *(row[name] or "" for name in _LIBRARIES)]
@@ -115,6 +119,11 @@ def table(passed: Mapping[tuple[str, str], Mapping[str, int]]) -> str:
         f"{_HEAD}{_markdown(['what', *titles], what)}\n## With what\n\n"
         f"{_markdown(['Airflow', *_LIBRARIES.values()], with_what)}{_OTHERS}"
     )
+
+
+def _cell(outcomes: Mapping[str, int]) -> str:
+    words = {"passed": "{}", "failed": "{} **failed**", "skipped": "{} skipped"}
+    return ", ".join(words[outcome].format(number) for outcome, number in sorted(outcomes.items(), reverse=True))
 
 
 _LIBRARIES = {
