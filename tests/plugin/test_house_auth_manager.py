@@ -67,16 +67,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
 
 def served(home: Airflow, **settings: str) -> Iterator[Server]:
     """Run its api-server alone, with these settings."""
-    environment = {**home.environment, **settings}
-    airflow = Airflow(home.home, home.python, home.port, {}, environment, log=home.log)
+    port = airflow_home.free_port()  # another one may still run
+    address = {"AIRFLOW__API__PORT": str(port), "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}"}
+    log = home.home / f"api-server-{port}.log"
+    airflow = Airflow(home.home, home.python, port, {}, {**home.environment, **address, **settings}, log=log)
     made = airflow.run(str(home.python), "-c", TOKENS, text=json.dumps(USERS))
     assert made.returncode == 0, made.stderr
-    with airflow.log.open("ab") as log:
+    with log.open("wb") as output:
         process = subprocess.Popen(
             [str(home.python), "-m", "airflow", "api-server"],
-            env=environment,
-            stdout=log,
-            stderr=log,
+            env=airflow.environment,
+            stdout=output,
+            stderr=output,
             stdin=subprocess.DEVNULL,
         )
     try:
