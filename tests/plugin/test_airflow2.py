@@ -137,7 +137,11 @@ def test_a_role_gets_reading_and_then_changing_and_keeps_both(airflow: Airflow2)
 
 def test_a_role_that_is_taken_away_between_plan_and_apply_refuses_the_apply(airflow: Airflow2, ada: str) -> None:
     planned, secret = journey.plan(airflow, ada, "add good-extra")
-    _administer(airflow, "PATCH", "users/ada?update_mask=roles", {"roles": [{"name": "Viewer"}]})
+    _change_database(
+        airflow,
+        "UPDATE ab_user_role SET role_id = (SELECT id FROM ab_role WHERE name = 'Viewer')"
+        " WHERE user_id = (SELECT id FROM ab_user WHERE username = 'ada')",
+    )
     status, answer = journey.apply(airflow, ada, planned, secret)
     assert (status, answer["code"]) == (403, "forbidden")
     _is_unspent(airflow, planned)

@@ -55,9 +55,10 @@ def test_where_airflow_forbids_frames_the_page_takes_the_window(airflow: Airflow
 
 
 def test_addresses_hold_under_a_prefix(airflow: Airflow2) -> None:
-    requests = [("GET", PAGE), ("GET", OURS), ("GET", OURS.rstrip("/"))]
-    base = "http://airflow.example.com/team/airflow"
-    page, ours, slash = _asked(airflow, requests, user=ADMIN, base=base, AIRFLOW__WEBSERVER__BASE_URL=base)
+    prefix = "/team/airflow"
+    requests = [("GET", prefix + path) for path in (PAGE, OURS, OURS.rstrip("/"))]
+    base = f"http://airflow.example.com{prefix}"
+    page, ours, slash = _asked(airflow, requests, user=ADMIN, AIRFLOW__WEBSERVER__BASE_URL=base)
     assert page[0] == 200
     assert 'src="/team/airflow/package-manager/"' in page[2]
     assert ours[0] == 200
@@ -102,12 +103,11 @@ def _asked(
     requests: list[tuple[str, str]],
     *,
     user: int | None = None,
-    base: str = "http://airflow.example.com",
     before: str = "",
     **settings: str,
 ) -> list[list[Any]]:
     """Return status, where to, and text of each answer."""
-    asked = json.dumps({"requests": requests, "user": user, "base": base})
+    asked = json.dumps({"requests": requests, "user": user, "base": "http://airflow.example.com"})
     done = airflow.run(str(airflow.python), "-c", before + SCRIPT, text=asked, extra=settings)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-3000:]
     found: list[list[Any]] = json.loads(done.stdout.rpartition("ANSWERS")[2])
