@@ -6,6 +6,7 @@ import base64
 import json
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -17,6 +18,8 @@ from urllib.parse import urlencode
 from testenv.airflow_home import API, Airflow, Reply, free_port, make, migrate, roles_of
 
 _BACKENDS = "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,airflow.api.auth.backend.session"
+_PATIENCE = 60
+"""Seconds for a log-in."""
 _USERS = """
 import json, sys
 from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
@@ -41,6 +44,13 @@ class Airflow2(Airflow):
     health: ClassVar[tuple[str, tuple[str, ...]]] = ("/health", ("metadatabase", "scheduler", "triggerer"))
     sessions: dict[str, dict[str, str]] = field(default_factory=dict)
     """Credentials → headers of the session that our API gave, with its CSRF token."""
+    browsers: dict[str, str] = field(default_factory=dict)
+    """User → cookie of a log-in."""
+
+    def forget(self, user: str) -> None:
+        """Forget the sessions of a user who is no more."""
+        self.sessions.pop(self.token(user), None)
+        self.browsers.pop(user, None)
 
     def token(self, user: str) -> str:
         """Return a user's credentials for basic auth."""
@@ -62,7 +72,12 @@ class Airflow2(Airflow):
         return {**marker, **self.sessions[token]}
 
     def cookie(self, user: str) -> str:
-        """Log in as a browser does, by Airflow's form; return the cookie."""
+        """Log in as a browser does, by Airflow's form, once; return the cookie."""
+        if user not in self.browsers:
+            self.browsers[user] = self._log_in(user, time.monotonic() + _PATIENCE)
+        return self.browsers[user]
+
+    def _log_in(self, user: str, end: float) -> str:
         form = self.exchange("GET", "/login/", None, {})
         token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.content.decode())
         if token is None:
@@ -70,6 +85,9 @@ class Airflow2(Airflow):
         fields = {"csrf_token": token[1], "username": user, "password": self.passwords[user]}
         headers = {"Cookie": cookies(form), "Content-Type": "application/x-www-form-urlencoded"}
         done = self.exchange("POST", "/login/", urlencode(fields).encode(), headers)
+        if done.status == HTTPStatus.TOO_MANY_REQUESTS and time.monotonic() < end:
+            time.sleep(5)  # Airflow takes five in forty seconds
+            return self._log_in(user, end)
         if done.status != HTTPStatus.FOUND:
             raise RuntimeError(f"log-in of {user} was answered {done.status}: {done.content[:500]!r}")
         return cookies(done)

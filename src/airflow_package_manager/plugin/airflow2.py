@@ -8,15 +8,12 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from pathlib import Path
 
 from flask import Blueprint
 
 from airflow_package_manager.plugin import URL_PREFIX, airflow2_auth, config
 from airflow_package_manager.plugin.server import Server
 from airflow_package_manager.web.flask_blueprint import create_blueprint
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def create() -> Blueprint:
@@ -27,7 +24,6 @@ def create() -> Blueprint:
         authenticate=airflow2_auth.caller,
         url_prefix=URL_PREFIX,
         base_url=config.read().base_url,
-        templates=TEMPLATES,
     )
     blueprint.before_app_request(Begin(server))  # Airflow's own requests too: an orphan waits for nobody to look at us
     return blueprint

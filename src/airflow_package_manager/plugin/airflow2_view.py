@@ -5,6 +5,7 @@ The page is built with another Bootstrap than Airflow 2, so it stands in a frame
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from airflow.configuration import conf
@@ -23,6 +24,7 @@ class PackageManagerView(BaseView):  # type: ignore[misc, unused-ignore]  # Flas
     default_view = "page"
     class_permission_name = RESOURCE
     base_permissions = (READ, CHANGE)
+    template_folder = str(Path(__file__).parent / "templates")
 
     @expose(URL_PREFIX)  # type: ignore[untyped-decorator, unused-ignore]
     def page(self) -> Any:  # noqa: ANN401  what Flask takes for an answer

@@ -51,11 +51,10 @@ def create_blueprint(
     url_prefix: str,
     base_url: str | None = None,
     static: Path = pages.DIRECTORY,
-    templates: Path | None = None,
 ) -> Blueprint:
     """Return the API and the page below `url_prefix`; `api` is asked at each request, `base_url` is Airflow's address.
 
-    `templates` are Flask's, for views beside it. Raises `FileNotFoundError` when the page's files are missing.
+    Raises `FileNotFoundError` when the page's files are missing.
     """
     dispatcher = Dispatcher(api=api, files=pages.load(static), base_url=base_url)
 
@@ -85,7 +84,7 @@ def create_blueprint(
     def slash() -> Redirect:
         return redirect(f"{request.script_root}{url_prefix}/", 308)
 
-    blueprint = Blueprint(NAME, __name__, url_prefix=url_prefix, template_folder=str(templates) if templates else None)
+    blueprint = Blueprint(NAME, __name__, url_prefix=url_prefix)
     blueprint.add_url_rule("", view_func=slash)
     blueprint.record_once(lambda state: _route(state, everything))
     for kind in (_BAD_REQUEST, _TOO_LARGE, HTTPException):  # one for a status goes before one for all
