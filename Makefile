@@ -51,6 +51,7 @@ docs: $(READY) ## Write the reference pages from the tables of the code
 	$(BIN)/python -m testenv.reference_docs
 
 compatibility: $(READY) ## Run what starts an Airflow on each of them, and write docs/compatibility.md from it
+	rm -f docs/compatibility.md
 	$(BIN)/python -m pytest tests/plugin tests/browser/test_main_job.py --compatibility docs/compatibility.md
 
 bench: $(READY) ## Measure, as ratios against the bare tools

@@ -19,6 +19,8 @@ import pytest
 from testenv.airflow_home import Airflow
 
 _PROPERTY = "compatibility"
+_WHAT, _AIRFLOW = "what", "Airflow"
+"""Heads of the first column of the two tables."""
 _ASK = """
 import importlib.metadata, json, platform
 from airflow.configuration import conf
@@ -40,7 +42,7 @@ print(json.dumps({
 _HEAD = (
     "# Compatibility\n\n"
     "Written by `make compatibility` from what its run of the tests saw; not edited by hand. Each column is an Airflow"
-    " that was really started;\na number is how many tests passed on it. What stands in no column was not run.\n\n"
+    " that was really started;\na number is how many tests passed on it. An empty cell was not run.\n\n"
 )
 _OTHERS = (
     "\n## Beside these\n\n"
@@ -97,28 +99,47 @@ class Table:
                 outcomes[report.outcome] += 1
 
     def pytest_sessionfinish(self) -> None:
-        """Write the table; a failure stands in it."""
+        """Write what was seen, failures too, and keep from the page what this run did not try again."""
         if self.seen:
-            self.path.write_text(table(self.seen), encoding="utf-8")
+            before = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
+            self.path.write_text(page(before, self.seen), encoding="utf-8")
 
 
-def table(seen: Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]]) -> str:
-    """Return the page."""
-    columns = sorted({installation for found in seen.values() for installation in found}, key=_order)
-    known = [json.loads(column) for column in columns]
-    titles = [f"{row['airflow']}<br>{row['auth_manager']}<br>{row['executor']}" for row in known]
-    what = [
-        [f"{sentence.rstrip('.:')} (`{module}`)", *(_cell(found.get(column, {})) for column in columns)]
-        for (module, sentence), found in sorted(seen.items())
-    ]
-    with_what = [
-        [title.replace("<br>", ", "), *(row[name] or "" for name in _LIBRARIES)]
-        for title, row in zip(titles, known, strict=True)
-    ]
+def page(before: str, seen: Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]]) -> str:
+    """Return the page: what `before`, such a page, says, and in its place what was seen since."""
+    rows, libraries = _read(before)
+    for installation in {found for cells in seen.values() for found in cells}:
+        known = json.loads(installation)
+        libraries[_title(known)] = [known[name] or "" for name in _LIBRARIES]
+    for (module, sentence), found in seen.items():
+        cells = rows.setdefault(f"{sentence.rstrip('.:')} (`{module}`)", {})
+        cells.update({_title(json.loads(installation)): _cell(outcomes) for installation, outcomes in found.items()})
+    titles = sorted(libraries, key=_order)
+    what = [[name, *(cells.get(title, "") for title in titles)] for name, cells in sorted(rows.items())]
     return (
-        f"{_HEAD}{_markdown(['what', *titles], what)}\n## With what\n\n"
-        f"{_markdown(['Airflow', *_LIBRARIES.values()], with_what)}{_OTHERS}"
+        f"{_HEAD}{_markdown([_WHAT, *titles], what)}\n## With what\n\n"
+        f"{_markdown([_AIRFLOW, *_LIBRARIES.values()], [[title, *libraries[title]] for title in titles])}{_OTHERS}"
     )
+
+
+def _read(before: str) -> tuple[dict[str, dict[str, str]], dict[str, list[str]]]:
+    """Return row → column → cell of the first table, and the rows of the second one."""
+    titles: list[str] = []
+    rows: dict[str, dict[str, str]] = {}
+    libraries: dict[str, list[str]] = {}
+    for line in before.splitlines():
+        first, *cells = [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+        if not line.startswith("|") or first == "---":
+            continue
+        if first == _WHAT:
+            titles = cells
+        elif first == _AIRFLOW:
+            titles = []
+        elif titles:
+            rows[first] = {title: cell for title, cell in zip(titles, cells, strict=True) if cell}
+        else:
+            libraries[first] = cells
+    return rows, libraries
 
 
 def _cell(outcomes: Mapping[str, int]) -> str:
@@ -150,9 +171,13 @@ def _installation(airflow: Airflow) -> str:
     return _asked(airflow.home, airflow.python, tuple(sorted(airflow.environment.items())))
 
 
-def _order(installation: str) -> tuple[list[int], str]:
-    row = json.loads(installation)
-    return [-int(part) for part in row["airflow"].split(".") if part.isdigit()], row["auth_manager"]
+def _title(known: Mapping[str, str]) -> str:
+    return f"{known['airflow']}<br>{known['auth_manager']}<br>{known['executor']}"
+
+
+def _order(title: str) -> tuple[list[int], str]:
+    version, _, rest = title.partition("<br>")
+    return [-int(part) for part in version.split(".") if part.isdigit()], rest
 
 
 def _markdown(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

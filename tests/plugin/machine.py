@@ -46,8 +46,9 @@ def reports(airflow: Airflow) -> dict[str, dict[str, Any]]:
 
 
 def children(airflow: Airflow) -> dict[str, int]:
-    """Return the process id of each component."""
-    return {name: int(report["child_pid"]) for name, report in reports(airflow).items()}
+    """Return the process id of each component that has a process at this moment."""
+    found = {name: report["child_pid"] for name, report in reports(airflow).items()}
+    return {name: int(pid) for name, pid in found.items() if pid is not None}
 
 
 def stored(airflow: Airflow) -> dict[str, bytes]:

@@ -56,7 +56,7 @@ def principal_of(
 ) -> Principal:
     """Return the caller; raises `NotAuthenticated`, and `Forbidden` where nothing says what the caller may do.
 
-    Who only looks may be as Airflow remembers him; who changes something is looked up anew where that is a difference.
+    Who only looks is taken as Airflow remembers them; who changes something is looked up anew where that may differ.
     """
     if user is None or getattr(user, "is_anonymous", False):
         raise NotAuthenticated("Nobody is logged in.")
