@@ -104,6 +104,7 @@ def plan(planned: Plan) -> str:
         times += [] if planned.longest_seconds is None else [f"at most {duration(planned.longest_seconds)}"]
         lines.append("Restarts, one after another: " + ", ".join(planned.components))
         lines[-1] += f" ({', '.join(times)})" if times else ""
+        lines += planned.tasks
         if planned.longest_seconds is not None:
             lines.append(
                 "If one does not come back well, everything goes back by itself, which may take as long again."
