@@ -26,6 +26,10 @@ class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest
 
     def _split_scope(self, nodeid: str) -> str:
         room = nodeid.split("/")[1]
+        if "test_adapter_contract" in nodeid:
+            return "contract of the adapters"  # starts web servers of its own
+        if room in {"browser", "plugin"} and ("airflow2" in nodeid or "2.11" in nodeid):
+            return "airflow2"
         if room == "plugin" or nodeid.startswith("tests/browser/test_main_job.py"):
             return "airflow"
         if room == "contract" and "kubernetes" in nodeid.partition("[")[2]:
