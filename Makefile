@@ -20,8 +20,8 @@ $(VENV)/.node: package.json package-lock.json | $(READY)
 	npm ci --silent --no-audit --no-fund --ignore-scripts
 	touch $@
 
-demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopback
-	$(BIN)/python -m testenv.demo
+demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopback (AIRFLOW=2.11: that one)
+	$(BIN)/python -m testenv.demo $(AIRFLOW)
 
 demo-kubernetes: $(READY) ## Start a real Airflow in real pods on this machine (Linux, root), on loopback
 	$(BIN)/python -m testenv.node

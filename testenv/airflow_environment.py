@@ -15,8 +15,6 @@ import time
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-VERSIONS = ("3.3", "2.11", "3.3-fab", "3.2", "3.1")
-"""The Airflows that tests know, each pinned in `requirements/airflow-<version>.txt`; the first one unless told."""
 KEPT = 3
 """Environments that are left for another checkout."""
 _HEX, _DIGITS = "[0-9a-f]", 16
@@ -30,7 +28,7 @@ def cache_directory() -> Path:
     return Path(home) / "airflow-package-manager"
 
 
-def build(version: str = VERSIONS[0]) -> Path:
+def build(version: str = "3.3") -> Path:
     """Return the interpreter of an environment with Airflow `version` and our wheel; builds it when it is missing."""
     pins = REPOSITORY / "requirements" / f"airflow-{version}.txt"
     root = cache_directory()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,14 @@ class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest
 
     def _split_scope(self, nodeid: str) -> str:
         room = nodeid.split("/")[1]
+        if "test_adapter_contract" in nodeid:
+            return "contract of the adapters"  # starts web servers of its own
+        if "test_versions" in nodeid or "test_fab" in nodeid:
+            return "other Airflows"
+        if "test_house_auth_manager" in nodeid:
+            return "auth managers"  # starts api-servers of its own
+        if room in {"browser", "plugin"} and ("airflow2" in nodeid or "2.11" in nodeid):
+            return "airflow2"
         if room == "plugin" or nodeid.startswith("tests/browser/test_main_job.py"):
             return "airflow"
         if room == "contract" and "kubernetes" in nodeid.partition("[")[2]:
@@ -71,47 +79,35 @@ def airflow3(tmp_path_factory: pytest.TempPathFactory, package_index: PackageInd
 
     Tests share it to save time: each adds packages of its own, and leaves nothing broken and no operation active.
     """
-    from testenv import airflow_environment, airflow_home
-
-    with _running(airflow_home.prepare, airflow_environment.build(), tmp_path_factory, package_index) as started:
+    with _running("3.3", tmp_path_factory, package_index) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def airflow2(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
     """The newest Airflow 2 with Flask-AppBuilder, shared in the same way."""
-    from testenv import airflow2_home, airflow_environment
-
-    python = airflow_environment.build("2.11")
-    with _running(airflow2_home.prepare, python, tmp_path_factory, package_index) as started:
+    with _running("2.11", tmp_path_factory, package_index) as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def airflow3_fab(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
     """The newest Airflow 3 with Flask-AppBuilder's users and roles, shared in the same way."""
-    from testenv import airflow_environment, airflow_fab_home
-
-    python = airflow_environment.build("3.3-fab")
-    with _running(airflow_fab_home.prepare, python, tmp_path_factory, package_index) as started:
+    with _running("3.3-fab", tmp_path_factory, package_index) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def airflow32(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
     """The newest Airflow 3.2, for one module."""
-    from testenv import airflow_environment, airflow_home
-
-    with _running(airflow_home.prepare, airflow_environment.build("3.2"), tmp_path_factory, package_index) as started:
+    with _running("3.2", tmp_path_factory, package_index) as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def airflow31(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
     """The oldest Airflow 3 that is supported, for one module."""
-    from testenv import airflow_environment, airflow_home
-
-    with _running(airflow_home.prepare, airflow_environment.build("3.1"), tmp_path_factory, package_index) as started:
+    with _running("3.1", tmp_path_factory, package_index) as started:
         yield started
 
 
@@ -123,18 +119,15 @@ def airflow(airflow3: Airflow) -> Airflow:
 
 @contextmanager
 def _running(
-    prepare: Callable[..., Airflow],
-    python: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    package_index: PackageIndexServer,
+    version: str, tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer
 ) -> Iterator[Airflow]:
-    from testenv import airflow_home
+    from testenv import airflow_home, airflows
     from tests.plugin import machine
 
     home = tmp_path_factory.mktemp("airflow")
-    prepared = prepare(
+    prepared = airflows.prepare(
+        version,
         home,
-        python,
         dags={path.name: path.read_text() for path in (Path(__file__).parent / "data" / "dags").glob("*.py")},
         users=("admin", "admin2:admin", "op", "user", "viewer"),
         settings={**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url},

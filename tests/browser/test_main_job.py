@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
-from testenv import airflow2_home, airflow_environment, airflow_home, demo
+from testenv import airflow_home, airflows, demo
 from testenv.airflow2_home import Airflow2
 from testenv.airflow_home import Airflow
 from tests.plugin import journey
@@ -26,15 +26,12 @@ ROLLOUT = 240_000
 """Milliseconds in which three components restart one after another, also on a busy machine."""
 
 
-PREPARE: Mapping[str, Callable[..., Airflow]] = {"3.3": airflow_home.prepare, "2.11": airflow2_home.prepare}
-
-
-@pytest.fixture(scope="module", params=PREPARE)
+@pytest.fixture(scope="module", params=airflows.PREPARE)
 def demonstrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """What `make demo` starts, with a shorter soak."""
-    prepared = PREPARE[request.param](
+    prepared = airflows.prepare(
+        request.param,
         tmp_path_factory.mktemp("demo"),
-        airflow_environment.build(request.param),
         dags={"table_demo.py": demo.DAG},
         settings={"AIRFLOW__PACKAGE_MANAGER__SOAK": "3", "AIRFLOW__PACKAGE_MANAGER__STOP_TIMEOUT": "20"},
     )

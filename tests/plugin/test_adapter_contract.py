@@ -6,7 +6,7 @@ A refusal is compared byte for byte; an answer by its shape, because it names ve
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -184,13 +184,12 @@ def _shape(value: Any) -> object:  # noqa: ANN401  that is JSON
 @pytest.fixture(scope="module")
 def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Answer]]:
     """Server → name of the case → answer; one server after the other, each alone and on an empty database."""
-    from testenv import airflow2_home, airflow_environment, airflow_home
+    from testenv import airflow_home, airflows
 
-    prepares: Mapping[str, Callable[..., Airflow]] = {"3.3": airflow_home.prepare, "2.11": airflow2_home.prepare}
     found = {}
-    for version, prepare in prepares.items():
-        python, home = airflow_environment.build(version), tmp_path_factory.mktemp("contract")
-        with airflow_home.serving(prepare(home, python, dags={}, users=ROLES)) as airflow:
+    for version in airflows.PREPARE:
+        home = tmp_path_factory.mktemp("contract")
+        with airflow_home.serving(airflows.prepare(version, home, dags={}, users=ROLES)) as airflow:
             who = {key: value for role in ROLES for key, value in _credentials(airflow, role).items()}
             found[version] = {name: _ask(airflow, case, who) for name, case in CASES.items()}
     return found

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from testenv import airflow_environment
+from testenv import airflow_environment, airflows
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SCRIPT = """
@@ -92,7 +92,7 @@ print(json.dumps({
 NOON = 1795435200.0
 
 
-@pytest.fixture(scope="module", params=airflow_environment.VERSIONS)
+@pytest.fixture(scope="module", params=airflows.PREPARE)
 def version(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testenv import airflow_environment
+from testenv import airflow_environment, airflows
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RUNS = 5
@@ -24,7 +24,7 @@ print(json.dumps({"seconds": seconds, "new": sorted(set(sys.modules) - before)})
 """
 
 
-@pytest.fixture(scope="module", params=airflow_environment.VERSIONS)
+@pytest.fixture(scope="module", params=airflows.PREPARE)
 def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     python = airflow_environment.build(request.param)
     home = tmp_path_factory.mktemp("airflow")

@@ -193,13 +193,18 @@ def served(framework: str, api: Callable[[], Api], who: Who, base_url: str | Non
     if framework == "fastapi":
         return Client(fastapi_app(api, who, base_url))
     app = flask.Flask("house")
+    app.register_blueprint(flask_blueprint(api, who, base_url))
+    return WsgiClient(app, MOUNTED)
+
+
+def flask_blueprint(api: Callable[[], Api], who: Who, base_url: str | None = None) -> flask.Blueprint:
+    """Return Flask's blueprint."""
 
     def authenticate() -> Caller:
         headers = {name.lower(): value for name, value in flask.request.headers.items()}
         return Caller(who(headers, flask.request.remote_addr), by_header=is_bearer(headers))
 
-    app.register_blueprint(create_blueprint(api=api, authenticate=authenticate, url_prefix=MOUNTED, base_url=base_url))
-    return WsgiClient(app, MOUNTED)
+    return create_blueprint(api=api, authenticate=authenticate, url_prefix=MOUNTED, base_url=base_url)
 
 
 def fastapi_app(api: Callable[[], Api], who: Who, base_url: str | None = None) -> FastAPI:
