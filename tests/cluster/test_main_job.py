@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 from airflow_package_manager.domain import report
+from airflow_package_manager.domain.inventory import CheckStatus
 from airflow_package_manager.domain.operation import State
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet
 from airflow_package_manager.domain.report import InstallReport
 from airflow_package_manager.refusals import ImageDiffers
 from testenv.cluster import Cluster, script
 from testenv.package_index import PackageIndexServer
-from tests.cluster.house import KINDS, TEXT_MAP, House, house
+from tests.cluster.house import ADMIN, KINDS, TEXT_MAP, House, house
 
 ADD = ChangeSet(changes=(Change(Action.ADD, "good-package"),))
 
@@ -52,6 +53,30 @@ def test_a_package_is_added_and_every_component_restarts(airflow_house: House) -
     assert airflow_house.pods("api-server") == before["api-server"]
     jobs = f"/apis/batch/v1/namespaces/{airflow_house.namespace}/jobs"
     airflow_house.cluster.admin.until(jobs, lambda found: not found["items"])
+    repaired(airflow_house, locks)
+
+
+def repaired(airflow_house: House, locks: dict[str, str]) -> None:
+    """Lose the locks, then tear one: `doctor` says so, and repairs from the database without touching a pod."""
+    admin, path = airflow_house.cluster.admin, f"/api/v1/namespaces/{airflow_house.namespace}/configmaps"
+    before, stamps = airflow_house.settled(), airflow_house.stamps()
+    torn = {"data": {"lock.1": locks["lock.1"][:60]}}
+    for lose in (
+        lambda: admin.delete(f"{path}/{TEXT_MAP}-locks"),
+        lambda: admin.request("PATCH", f"{path}/{TEXT_MAP}-locks", torn),
+        lambda: admin.request("PATCH", f"{path}/{TEXT_MAP}-locks", {"data": {"current": None}}),
+    ):
+        lose()
+        checks = {check.name: check for check in airflow_house.app.checks()}
+        assert checks["locks-as-recorded"].status is CheckStatus.FAILED
+        assert "doctor --repair" in checks["locks-as-recorded"].next_action
+        airflow_house.app.manager.repair(ADMIN)
+        assert airflow_house.config_map(f"{TEXT_MAP}-locks")["data"] == locks
+        checks = {check.name: check for check in airflow_house.app.checks()}
+        assert checks["locks-as-recorded"].status is CheckStatus.OK
+    recorded, _ = airflow_house.app.manager.audit(ADMIN)
+    assert [event.kind for event in recorded[:3]] == ["locks.repaired"] * 3
+    assert (airflow_house.settled(), airflow_house.stamps()) == (before, stamps)
 
 
 def test_an_installation_that_fails_in_pods_is_rolled_back(airflow_house: House) -> None:
