@@ -17,7 +17,7 @@ from pathlib import Path
 from airflow_package_manager.domain.operation import ACTIVE
 from airflow_package_manager.driver import Pace
 from tests.cluster.line import silent
-from tests.cluster.trial import application, eventually
+from tests.cluster.preparing import application, eventually
 
 PACE = Pace(lease=1.5, renew=0.5, watch=0.1, poll=0.15)
 PATIENCE = 90.0
