@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from testenv.cluster import Cluster
     from testenv.package_index import PackageIndexServer
 
+FINISHED = "finished"
+"""Directory under the home of the shared Airflow: what its hook heard of each operation that ended."""
 QUICK = {
     "AIRFLOW__PACKAGE_MANAGER__SOAK": "4",
     "AIRFLOW__PACKAGE_MANAGER__HEARTBEAT_TIMEOUT": "60",
@@ -72,7 +75,15 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, package_index: PackageInde
     from tests.plugin import machine
 
     home = tmp_path_factory.mktemp("airflow")
-    settings = {**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url}
+    told = home / FINISHED
+    told.mkdir()
+    # Keeps what it reads, and whose child it is.
+    keep = "cat > $$.part; cat /proc/$PPID/cmdline > $$.parent; mv $$.part $$.json"
+    settings = {
+        **QUICK,
+        "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
+        "AIRFLOW__PACKAGE_MANAGER__ON_FINISHED_COMMAND": shlex.join(["/bin/sh", "-c", f"cd {told}; {keep}"]),
+    }
     prepared = airflow_home.prepare(
         home,
         airflow_environment.build(),
