@@ -50,6 +50,7 @@ def add(page: Page, project: str) -> list[str]:
     _picture(page, "2-in-progress")
     shown.append(_replaced(frame, "airflow-triggerer-0"))
     _see(frame.get_by_text("Every component runs the new packages"), ROLLOUT)
+    expect(frame.locator("a.axis", has_text="Revision")).to_contain_text("1", timeout=ANSWER)
     _picture(page, "3-done")
     return shown
 
