@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 import time
 from collections.abc import Mapping
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -21,6 +22,9 @@ from tests.cluster.preparing import application, eventually
 
 PACE = Pace(lease=1.5, renew=0.5, watch=0.1, poll=0.15)
 PATIENCE = 90.0
+_GUARD = threading.Lock()
+"""Whenever a process is started, multiprocessing looks after all others: two threads that read how one ended, of which
+there is one copy, leave one of them with 255."""
 
 
 def drive(environ: Mapping[str, str], moment: str, fate: int) -> None:
@@ -63,23 +67,32 @@ class Processes:
 
     def _started(self, target: object, *arguments: object) -> ForkServerProcess:
         process = self._context.Process(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
-        process.start()
+        with _GUARD:
+            process.start()
         return process
 
 
 def ended(process: ForkServerProcess) -> None:
     """Wait until the process has ended; one that does not is killed, and the test fails."""
-    process.join(PATIENCE)
-    if process.exitcode is None:
-        process.kill()
-        raise AssertionError("a driver did not end")
+    deadline = time.monotonic() + PATIENCE
+    while _exit_status(process) is None:
+        if time.monotonic() > deadline:
+            process.kill()
+            raise AssertionError("a driver did not end")
+        time.sleep(0.05)
+
+
+def _exit_status(process: ForkServerProcess) -> int | None:
+    with _GUARD:
+        return process.exitcode
 
 
 def until_stopped(process: ForkServerProcess) -> None:
     """Wait until a process is stopped by SIGSTOP."""
 
     def is_stopped() -> bool:
-        assert process.is_alive(), f"it ended with {process.exitcode} before its moment"
+        status = _exit_status(process)
+        assert status is None, f"it ended with {status} before its moment"
         state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
         return state == "T"
 
