@@ -22,7 +22,9 @@ _MARKER = ".airflow-package-manager-site"
 _METHOD = (
     "Two environments that differ only in our `.pth` line and its module; all else in them are links into one"
     " environment with Airflow and our wheel. `python -c pass` in each, in turns; the figure is the median over the"
-    " rounds of the difference. The plugin: `airflow.plugins_manager` is imported first, as a scheduler has it, then"
+    " rounds of the difference. A third of it is the list of `site-packages`, which what is imported from there next"
+    " finds in Python's cache: `python -c 'import packaging'` shows what is left. The plugin: `airflow.plugins_manager`"
+    " is imported first, as a scheduler has it, then"
     " our plugin is imported and created, timed inside a fresh process; modules that this brought are counted."
 )
 _PLUGIN = """
@@ -91,6 +93,9 @@ def measure(rounds: int = 300) -> Measurement:
                 "interpreter without the line": lambda: seconds([lacking, "-c", "pass"], environ),
                 "with the line, no site": lambda: seconds([having, "-c", "pass"], environ),
                 "with the line, site active": lambda: seconds([having, "-c", "pass"], active),
+                "packaging without the line": lambda: seconds([lacking, "-c", "import packaging"], environ),
+                "packaging with the line": lambda: seconds([having, "-c", "import packaging"], environ),
+                "packaging with the line, site active": lambda: seconds([having, "-c", "import packaging"], active),
             },
         )
         plugin = in_turns(max(5, rounds // 30), {"plugin": lambda: _plugin_cost(python, environ, foreign)})
@@ -98,6 +103,16 @@ def measure(rounds: int = 300) -> Measurement:
     figures = (
         Figure("line, no site", difference_ms(times, "with the line, no site", without), "ms", 0.5),
         Figure("line, site active", difference_ms(times, "with the line, site active", without), "ms", 0.5),
+        Figure(
+            "line, no site, where a package is imported anyway",
+            difference_ms(times, "packaging with the line", "packaging without the line"),
+            "ms",
+        ),
+        Figure(
+            "line, site active, where a package is imported anyway",
+            difference_ms(times, "packaging with the line, site active", "packaging without the line"),
+            "ms",
+        ),
         Figure("plugin in a process that is no web server", median_ms(plugin, "plugin"), "ms", 1),
         Figure("modules it brings that are not ours", len(foreign), "modules", 0, note=", ".join(sorted(foreign))),
     )

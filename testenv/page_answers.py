@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
+from airflow_package_manager.domain.executors import SchedulerStop, on_tasks
 from airflow_package_manager.web import operation_schemas as ops
 from airflow_package_manager.web import schemas
 
@@ -167,6 +168,7 @@ def plan(before: str, after: str, changes: Sequence[ops.PackageChange], **over: 
         "longest_seconds": 540,
         "usual_seconds": 40,
         "adopted": False,
+        "tasks": list(on_tasks(["LocalExecutor"], ["scheduler"], SchedulerStop.HANDOVER)),
     }
     return ops.Plan(**{**values, **over})
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from airflow_package_manager import unexpected
 from airflow_package_manager.domain import change_sets, explain, planning
 from airflow_package_manager.domain.durations import usual_seconds
 from airflow_package_manager.domain.events import Kind, event
+from airflow_package_manager.domain.executors import on_tasks
 from airflow_package_manager.domain.operation import Event, Operation, State
 from airflow_package_manager.domain.plan import Plan, PlanWarning
 from airflow_package_manager.domain.policy import Policy, raise_for
@@ -27,6 +27,7 @@ from airflow_package_manager.errors import (
     ResolverTimeout,
     StoreConflict,
 )
+from airflow_package_manager.planning_rules import PlanningRules
 from airflow_package_manager.ports import (
     AirflowFacts,
     Clock,
@@ -40,24 +41,6 @@ from airflow_package_manager.ports import (
 from airflow_package_manager.refusals import ResolutionImpossible
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class PlanningRules:
-    """The plain values that a plan depends on."""
-
-    configured_components: tuple[str, ...]
-    """The setting `components`; empty means auto."""
-    order: tuple[str, ...]
-    """The setting `rollout_order`."""
-    deadline: float
-    """Seconds after which a plan is given up, whatever it is doing."""
-    seconds_once: int
-    """At most, before the first restart and after the last one."""
-    seconds_per_component: int
-    """At most, until a component gives a sign of life once its instances are ready."""
-    seconds_per_instance: int
-    """At most, to install and start one instance; how long it may take to stop is what its status tells."""
 
 
 Ended = tuple[Operation, tuple[Event, ...]]
@@ -181,7 +164,11 @@ class Planner:
         )
         for component in plan.components:
             self._target.check_restart(component)  # what cannot be restarted is refused now, and not once accepted
-        return dataclasses.replace(plan, usual_seconds=self._usual_seconds(len(plan.components)))
+        return dataclasses.replace(
+            plan,
+            usual_seconds=self._usual_seconds(len(plan.components)),
+            tasks=on_tasks(self._rules.executors, plan.components, self._rules.scheduler_stop),
+        )
 
     def _usual_seconds(self, components: int) -> int | None:
         try:

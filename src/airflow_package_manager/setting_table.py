@@ -168,7 +168,8 @@ SETTINGS: tuple[Setting, ...] = (
         "heartbeat_timeout",
         "90",
         forms.seconds(5, 3600),
-        "Seconds to wait for Airflow's own heartbeat of a restarted component before the words 'not verified'.",
+        "Seconds to wait for Airflow's own heartbeat of a restarted component. One that had a heartbeat before and has"
+        " none then goes back; one that never had is 'not verified'.",
     ),
     Setting(
         "scheduler_restart",

@@ -17,6 +17,7 @@ from airflow_package_manager.adapters.kubernetes.rollout import KubernetesRollou
 from airflow_package_manager.adapters.local import checks as local_checks
 from airflow_package_manager.adapters.local.directory_store import DirectoryStore
 from airflow_package_manager.adapters.local.process_rollout import ProcessRollout
+from airflow_package_manager.domain.executors import SchedulerStop
 from airflow_package_manager.domain.inventory import Check
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.sweeping import SITE_VARIABLE
@@ -43,6 +44,7 @@ class Target:
     """Seconds that one instance may take from being told to being ready, beside the time to stop that it tells."""
     seconds_per_instance: int
     """The same, where all goes well as late as it may: what a plan counts with."""
+    scheduler_stop: SchedulerStop
     checks: Mapping[str, Callable[[], Check]]
     """Those of `doctor` that only this target knows, by name."""
     close: Callable[[], None] = lambda: None
@@ -79,6 +81,7 @@ def local(settings: Settings, clock: Clock, _environ: Mapping[str, str]) -> Targ
         patience=settings.install_timeout + settings.stop_timeout + settings.ready_timeout,
         # The site is there since the preflight: a component only stops, starts and proves that it lives.
         seconds_per_instance=settings.stop_timeout + settings.ready_timeout,
+        scheduler_stop=SchedulerStop(settings.scheduler_restart),
         checks={
             local_checks.STORE: lambda: local_checks.store(directory, store),
             local_checks.SUPERVISORS: lambda: local_checks.supervisors(rollout),
@@ -123,6 +126,7 @@ def kubernetes(
         patience=settings.install_timeout + settings.ready_timeout,
         seconds_per_instance=settings.install_timeout + settings.ready_timeout,
         place=f"ConfigMap {settings.config_map} in namespace {settings.namespace}",
+        scheduler_stop=SchedulerStop.POD,
         checks=doctor.by_name(),
         close=rollout.close,
     )

@@ -40,7 +40,8 @@ from airflow_package_manager.index_access import index_access
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.manager import PackageManager
 from airflow_package_manager.mirroring import Copies, Mirror, MirroredEvents, MirroredOperations
-from airflow_package_manager.planner import Planner, PlanningRules
+from airflow_package_manager.planner import Planner
+from airflow_package_manager.planning_rules import PlanningRules
 from airflow_package_manager.ports import AirflowFacts, Clock, InstalledDistributions, RolloutTarget
 from airflow_package_manager.refusals import NoComponents
 from airflow_package_manager.settings import Settings
@@ -99,6 +100,7 @@ def build(
     mirror: Mirror | None = None,
     further_checks: Callable[[], tuple[Check, ...]] = tuple,
     on_finished: Mapping[str, Hook] = _NO_HOOKS,
+    executors: tuple[str, ...] = (),
     clock: Clock = time.time,
     environ: Mapping[str, str] = os.environ,
     drive: bool = True,
@@ -109,7 +111,8 @@ def build(
 
     Without `drive` this process starts no driver for what it accepts: a command that looks, or does not wait.
     `mirror` gets each event after its commit, and each of `on_finished` each operation that has ended, beside the hooks
-    that the settings name; `further_checks` are those of `doctor` that only the plugin can make. `choose` makes the
+    that the settings name; `further_checks` are those of `doctor` that only the plugin can make, `executors` the
+    class names of Airflow's. `choose` makes the
     target, and `pace` says how long the driver waits for what.
     Raises `InvalidSetting`, `StoreUnavailable`, `DatabaseBusy`.
     """
@@ -157,6 +160,8 @@ def build(
             configured_components=settings.components,
             order=settings.rollout_order,
             deadline=settings.planning_timeout + BEFORE_RESOLVING,
+            executors=executors,
+            scheduler_stop=target.scheduler_stop,
             seconds_once=math.ceil(patience.preflight + patience.parsing),
             seconds_per_component=settings.heartbeat_timeout,
             seconds_per_instance=target.seconds_per_instance,

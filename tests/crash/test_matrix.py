@@ -46,6 +46,19 @@ BACK = (
     "before ROLLING_BACK save ROLLED_BACK",
 )
 AS_HOST = (*FORWARD[1::3], FORWARD[15], BACK[2], BACK[5])
+TOO_LATE_TO_CANCEL = {"before VERIFYING save SUCCEEDED": "SUCCEEDED"}
+CANCELLED = {
+    "before ACCEPTED write lock": "CANCELLED",
+    "after ACCEPTED write lock": "CANCELLED",
+    "after ACCEPTED save PREFLIGHT": "ROLLED_BACK",
+    "after PREFLIGHT start check": "ROLLED_BACK",
+    "after PREFLIGHT write text": "ROLLED_BACK",
+    "before ROLLING_OUT restart scheduler": "ROLLED_BACK",
+    "after ROLLING_OUT restart scheduler": "ROLLED_BACK",
+    "before ROLLING_OUT save VERIFYING": "ROLLED_BACK",
+    "after ROLLING_OUT save VERIFYING": "ROLLED_BACK",
+    **TOO_LATE_TO_CANCEL,
+}
 UNDER_SUPERVISORS = ("after ACCEPTED write lock", "after PREFLIGHT write text", *FORWARD[10:14], *FORWARD[15:20:2])
 
 
@@ -156,6 +169,54 @@ def test_a_supervisor_dies(make_world: MakeWorld, moment: str, component: str) -
         assert sites in ([target], [target, target])
     else:
         assert sites == [base, target]
+    world.broken = False
+
+
+@pytest.mark.parametrize("component", TWO)
+@pytest.mark.parametrize("moment", BACK)
+def test_a_supervisor_dies_while_it_goes_back(make_world: MakeWorld, moment: str, component: str) -> None:
+    world = world_with_a_package(make_world, "back", soak=1.0)
+    before, killed = world.stored(), world.supervisor(component)
+    planned = world.accepted("add breaks-api-server")
+    world.order(moment, component)
+    found = world.told("drive", id=planned["id"])
+    assert world.accident() is not None
+    assert found["state"] == "ROLLED_BACK", found["problem"]
+    assert found["problem"]["code"] == "component-failed"
+    world.require_clean(found)
+    assert world.supervisor(component) != killed
+    assert texts_and_locks(world) == {path: text for path, text in before.items() if not path.endswith("stamp")}
+    world.broken = False
+
+
+@pytest.mark.parametrize(("moment", "end"), list(CANCELLED.items()), ids=CANCELLED)
+def test_it_is_cancelled_where_the_driver_died(make_world: MakeWorld, moment: str, end: str) -> None:
+    world = world_with_a_package(make_world, "driver")
+    before = world.stored()
+    planned = world.accepted(change(world))
+    world.order(moment, MYSELF)
+    assert world.ask("drive", id=planned["id"]) == {"died": signal.SIGKILL}
+    asked = world.told("cancel", who="admin", id=planned["id"])
+    assert asked["state"] not in {"SUCCEEDED", "CANCELLED"}
+    found = ended(world, planned["id"], by="resume")
+    assert found["state"] == end, found["problem"]
+    world.require_clean(found)
+    if moment not in TOO_LATE_TO_CANCEL:
+        assert (found["problem"] or {"code": "cancelled"})["code"] == "cancelled"
+        assert texts_and_locks(world) == {path: text for path, text in before.items() if not path.endswith("stamp")}
+    world.broken = False
+
+
+def test_what_goes_back_already_is_not_cancelled_any_more(make_world: MakeWorld) -> None:
+    world = world_with_a_package(make_world, "back", soak=1.0)
+    planned = world.accepted("add breaks-api-server")
+    world.order("before ROLLING_BACK write text", MYSELF)
+    assert world.ask("drive", id=planned["id"]) == {"died": signal.SIGKILL}
+    refused = world.ask("cancel", who="admin", id=planned["id"])
+    assert refused["problem"]["code"] == "illegal-transition"
+    found = ended(world, planned["id"], by="resume")
+    assert (found["state"], found["problem"]["code"]) == ("ROLLED_BACK", "component-failed")
+    world.require_clean(found)
     world.broken = False
 
 

@@ -6,6 +6,7 @@ import functools
 import itertools
 
 from airflow_package_manager.domain.access import Identity, Permission, Principal
+from airflow_package_manager.domain.executors import SchedulerStop
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.domain.operation import Event, Operation
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet
@@ -15,7 +16,8 @@ from airflow_package_manager.driver import Driver
 from airflow_package_manager.engine.advance import Engine
 from airflow_package_manager.engine.step import Patience, World
 from airflow_package_manager.manager import PackageManager
-from airflow_package_manager.planner import Planner, PlanningRules
+from airflow_package_manager.planner import Planner
+from airflow_package_manager.planning_rules import PlanningRules
 from airflow_package_manager.ports import OperationRepository
 from testenv.wheels import IndexFile, wheel
 from tests.fakes import installed
@@ -107,7 +109,14 @@ class Application:
             policy=self.policy,
             clock=self.clock,
             rules=PlanningRules(
-                configured, ORDER, deadline=120, seconds_once=120, seconds_per_component=90, seconds_per_instance=210
+                configured,
+                ORDER,
+                deadline=120,
+                executors=("LocalExecutor",),
+                scheduler_stop=SchedulerStop.HANDOVER,
+                seconds_once=120,
+                seconds_per_component=90,
+                seconds_per_instance=210,
             ),
             sleep=self.clock.sleep,
         )

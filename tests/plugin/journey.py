@@ -32,13 +32,20 @@ def until(look: Callable[[], Value | None], what: str, seconds: float = 120, eve
 
 
 def command(
-    airflow: Airflow, *arguments: str, components: str | None = None, text: str = "", order: str | None = None
+    airflow: Airflow,
+    *arguments: str,
+    components: str | None = None,
+    text: str = "",
+    order: str | None = None,
+    heartbeat: int | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run our command line; `components` limits what its plan restarts, and `order` says in which order.
 
-    Fewer restarts make a test quicker where it does not matter which components restart.
+    Fewer restarts make a test quicker where it does not matter which components restart; so does it to wait for fewer
+    seconds (`heartbeat`) for what will not come.
     """
-    extra = {"COMPONENTS": components, "ROLLOUT_ORDER": order}
+    waits = None if heartbeat is None else str(heartbeat)
+    extra = {"COMPONENTS": components, "ROLLOUT_ORDER": order, "HEARTBEAT_TIMEOUT": waits}
     settings = {f"AIRFLOW__PACKAGE_MANAGER__{name}": value for name, value in extra.items() if value is not None}
     return airflow.run(*airflow.command(*arguments), text=text, timeout=300, extra=settings)
 

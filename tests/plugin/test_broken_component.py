@@ -46,9 +46,39 @@ def test_it_comes_back_by_itself_with_those_before_it_and_the_rest_is_never_touc
     assert journey.finished(airflow, token, "sleeps", run) == "success", "a task that ran meanwhile survives"
 
 
+def test_one_that_hangs_at_its_start_comes_back_too(airflow: Airflow) -> None:
+    """Its process lives and counts as ready; only Airflow's own heartbeat, which does not come, tells."""
+    token = airflow.token("admin")
+    stored, reports = machine.stored(airflow), machine.reports(airflow)
+    planned = journey.answered(
+        journey.command(airflow, "plan", "--add", "stalls-triggerer", "--output", "json", components="triggerer")
+    )
+    identifier, digest = planned["operation"]["id"], planned["operation"]["plan"]["digest"]
+
+    applied = journey.command(
+        airflow,
+        "apply",
+        identifier,
+        "--digest",
+        digest,
+        text=planned["token"],
+        components="triggerer",
+        heartbeat=15,
+    )
+
+    assert applied.returncode == 10, applied.stdout + applied.stderr
+    done = journey.operation(airflow, token, identifier)
+    assert (done["state"], done["problem"]["code"]) == ("ROLLED_BACK", "component-silent"), done["problem"]
+    assert _meaning(machine.stored(airflow)) == _meaning(stored)
+    after = machine.reports(airflow)
+    assert after["triggerer"]["lock_digest"] == reports["triggerer"]["lock_digest"]
+    assert [name for name in after if after[name]["child_pid"] != reports[name]["child_pid"]] == ["triggerer"]
+    assert machine.nothing_is_left(airflow)
+
+
 def _broken(airflow: Airflow, component: str, *, drives: bool) -> str:
     """Apply a package that breaks the component; the triggerer restarts before it. Return the operation's id."""
-    limits: dict[str, str] = {
+    limits: dict[str, Any] = {
         "components": f"triggerer,{component}",
         "order": "worker, triggerer, scheduler, dag-processor, api-server",
     }

@@ -397,11 +397,44 @@ def test_a_heartbeat_after_the_restart_verifies_a_component() -> None:
     app = Application(components=("scheduler", "triggerer"))
     began = app.clock()
     app.facts.beats["scheduler"] = (Heartbeat("host", began, began - 100), Heartbeat("host", began + 50, began + 40))
-    app.facts.beats["triggerer"] = (Heartbeat("host", began, began - 100),)
+    app.facts.beats["triggerer"] = (Heartbeat("host", began - 1000, began - 2000),)
     done = app.done(add("humanize"))
     assert done.state is State.SUCCEEDED
     assert done.progress.verified == {"scheduler": "heartbeat", "triggerer": "not verified"}
     assert app.clock() - began >= 90
+
+
+def test_a_component_that_beat_before_and_is_silent_now_goes_back() -> None:
+    app = Application(components=("scheduler", "triggerer"))
+    began = app.clock()
+    app.facts.beats["triggerer"] = (Heartbeat("host", began - 5, began - 100),)
+    done = app.done(add("humanize"))
+    assert done.state is State.ROLLED_BACK
+    problem = done.problem or {}
+    assert (problem["code"], problem["component"]) == ("component-silent", "triggerer")
+    assert "90 s" in problem["detail"]
+    assert app.clock() - began >= 90
+    assert [app.target.running(name)[0] for name in app.target.components()] == [None, None]
+
+
+@pytest.mark.parametrize("misread", ["database", "clock", "before"])
+def test_silence_that_proves_nothing_is_only_not_verified(misread: str) -> None:
+    app = Application(components=("triggerer",))
+    began = app.clock()
+    app.facts.beats["triggerer"] = (Heartbeat("host", began - 5, began - 100),)
+    accepted = app.accepted(add("humanize"))
+    if misread == "before":
+        app.faults.fail("facts.heartbeats", DatabaseBusy("busy"))
+    elif misread == "database":
+        app.faults.meanwhile(
+            "target.restart", lambda: app.faults.fail("facts.heartbeats", DatabaseBusy("busy"), times=1000)
+        )
+    else:  # the host's clock is behind ours: its new job seems to have begun before it was told to
+        late = (Heartbeat("host", began - 4, began - 50),)
+        app.faults.meanwhile("target.restart", lambda: app.facts.beats.update(triggerer=late))
+    done = app.driver().run(accepted.id)
+    assert done.state is State.SUCCEEDED, done.problem
+    assert done.progress.verified == {"triggerer": "not verified"}
 
 
 def test_dag_files_are_judged_when_they_were_parsed_again() -> None:
@@ -421,7 +454,7 @@ def test_dag_files_are_judged_when_they_were_parsed_again() -> None:
     assert (done.state, (done.problem or {})["code"]) == (State.ROLLED_BACK, "import-errors")
 
 
-@pytest.mark.parametrize(("busy", "said"), [(0, ": 1 DAG files"), (1000, ": an unknown number of DAG files")])
+@pytest.mark.parametrize(("busy", "said"), [(0, "yet: 1. "), (1000, "yet: an unknown number. ")])
 def test_dag_files_that_are_not_parsed_in_time_are_not_verified(busy: int, said: str) -> None:
     app = Application()
     app.facts.parsed_at = {"dag.py": app.clock(), "seen.py": app.clock() + 10_000}

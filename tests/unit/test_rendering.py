@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from airflow_package_manager.cli import rendering
 from airflow_package_manager.domain.rollout import ComponentStatus, Instance, Stamp, Status
 
@@ -40,3 +42,11 @@ def test_status_says_what_a_status_alone_would_hide() -> None:
     shown = rendering.components([(Stamp(8, "v"), nobody), (Stamp(8, "v"), image)], NOW)
     assert "nothing was tried; not verified: no replica is wanted" in shown
     assert "no image; no package's fault" in shown
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0, "0 s"), (59.6, "1 min"), (134, "2 min 14 s"), (1740, "29 min"), (3900, "1 h 5 min"), (7201, "2 h")],
+)
+def test_a_duration_is_said_as_people_say_it(seconds: float, said: str) -> None:
+    assert rendering.duration(seconds) == said

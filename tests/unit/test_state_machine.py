@@ -215,7 +215,7 @@ class Life(RuleBasedStateMachine):
 
     @rule(text=EDITS)
     def edit(self, text: str) -> None:
-        self.witness.texts.add(text)
+        self.witness.edited(text)
         self.app.store.edit(text)
 
     @precondition(lambda self: self.app.repository.active() is None)

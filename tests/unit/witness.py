@@ -75,6 +75,19 @@ class Witness:
         elif before != active.revision or progress.stamps.get(component, "unknown") != after:
             self.broken.append(f"{what}; it was on {progress.stamps.get(component, 'unknown')}")
 
+    def edited(self, text: str) -> None:
+        """Remember what a person writes; who writes the proposed text of a text-only change leaves nothing to cancel.
+
+        Its text is then not told from ours, written right before a death; ending it overwrites nobody.
+        """
+        self.texts.add(text)
+        active = self.app.repository.active()
+        plan = None if active is None else active.plan
+        if active is None or plan is None or plan.lock_changes():
+            return
+        if text == plan.proposed_text != plan.base_text:
+            self.cancelled.discard(active.id)
+
     def asked_to_cancel(self, operation: Operation, *, driven: bool) -> None:
         """Remember a cancel that was granted, when a step was left that had to hear it; else it may come too late."""
         plan = operation.plan

@@ -78,6 +78,14 @@ def package(detail: PackageDetail) -> str:
     return "\n".join(lines)
 
 
+def duration(seconds: float) -> str:
+    """Return whole seconds as people say them, as the page does, for example ``29 min`` or ``1 h 5 min``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    parts = ((hours, "h"), (minutes, "min"), (0 if hours else rest, "s"))
+    return " ".join(f"{value} {unit}" for value, unit in parts if value) or "0 s"
+
+
 def plan(planned: Plan) -> str:
     """Return a plan as a difference that people understand."""
     lines = ["Packages:"]
@@ -92,10 +100,11 @@ def plan(planned: Plan) -> str:
     if difference:
         lines += ["requirements.txt:", *(f"  {line}" for line in difference.splitlines())]
     if planned.components:
-        times = [] if planned.usual_seconds is None else [f"usually about {planned.usual_seconds} s"]
-        times += [] if planned.longest_seconds is None else [f"at most {planned.longest_seconds} s"]
+        times = [] if planned.usual_seconds is None else [f"usually about {duration(planned.usual_seconds)}"]
+        times += [] if planned.longest_seconds is None else [f"at most {duration(planned.longest_seconds)}"]
         lines.append("Restarts, one after another: " + ", ".join(planned.components))
         lines[-1] += f" ({', '.join(times)})" if times else ""
+        lines += planned.tasks
         if planned.longest_seconds is not None:
             lines.append(
                 "If one does not come back well, everything goes back by itself, which may take as long again."
@@ -156,7 +165,7 @@ def components(found: Sequence[tuple[Stamp, ComponentStatus]], now: float) -> st
 
 
 def _instance(one: Instance, now: float) -> list[str]:
-    age = "" if one.started_at is None else duration(now - one.started_at)
+    age = "" if one.started_at is None else short_age(now - one.started_at)
     said = [part for part in (one.reason, one.message.partition("\n")[0]) if part]
     if one.install_cause and one.install_cause not in one.message:
         said.append(one.install_cause)
@@ -164,7 +173,7 @@ def _instance(one: Instance, now: float) -> list[str]:
     return ["", one.status.value, _revision(one.stamp), one.name, one.node or "", age, "; ".join(said)]
 
 
-def duration(seconds: float) -> str:
+def short_age(seconds: float) -> str:
     """Return seconds as the largest unit that fits, the way kubectl shows an age."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "m")):
         if seconds >= size:

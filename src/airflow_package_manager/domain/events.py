@@ -47,7 +47,7 @@ class Kind(str, enum.Enum):
 
 SENTENCES: Mapping[Kind, str] = {
     Kind.PLAN_REQUESTED: "A plan was asked for: {summary}.",
-    Kind.PLAN_READY: "The plan is ready: {packages} packages would change, {components} components would restart.",
+    Kind.PLAN_READY: "The plan is ready. Packages that would change: {packages}; components to restart: {components}.",
     Kind.PLAN_REFUSED: "The plan was refused: {detail}",
     Kind.ACCEPTED: "The plan was accepted: {summary}.",
     Kind.CANCEL_REQUESTED: "It was asked to cancel this.",
@@ -63,8 +63,8 @@ SENTENCES: Mapping[Kind, str] = {
     Kind.RESTARTING: "{component} was told to restart on revision {revision}.",
     Kind.CURRENT: "{component} is current ({verified}).",
     Kind.VERIFYING: "All components restarted; what they report is compared with the lock.",
-    Kind.IMPORT_ERRORS: "{count} DAG files cannot be imported since the rollout that could be before.",
-    Kind.DAGS_NOT_VERIFIED: "Not parsed since the restart yet: {count} DAG files. Their imports are not verified.",
+    Kind.IMPORT_ERRORS: "DAG files that could be imported before the rollout and cannot since: {count}.",
+    Kind.DAGS_NOT_VERIFIED: "DAG files not parsed since the restart yet: {count}. Their imports are not verified.",
     Kind.SUCCEEDED: "Done: revision {revision} is current.",
     Kind.ROLLING_BACK: "Going back: {detail}",
     Kind.TEXT_RESTORED: "The previous requirements were written back.",

@@ -74,6 +74,8 @@ class Progress:
     """DAG files that could not be imported before the rollout."""
     started_at: Mapping[str, float] = field(default_factory=dict)
     """Unix seconds: when each component was told to restart."""
+    beats_before: Mapping[str, float] = field(default_factory=dict)
+    """Component → when its youngest job began (Unix seconds by its own clock); only of those that Airflow saw alive."""
     verified: Mapping[str, str] = field(default_factory=dict)
     """Component → ``heartbeat`` or ``not verified``."""
     unverified: Mapping[str, str] = field(default_factory=dict)

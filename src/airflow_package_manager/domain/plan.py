@@ -138,6 +138,8 @@ class Plan:
     """How long such a change took here before; None when nothing was ever restarted."""
     adopted: bool = False
     """The text was edited outside and is adopted as it is."""
+    tasks: tuple[str, ...] = ()
+    """What the restarts mean for tasks, a sentence for each executor."""
 
     def lock_changes(self) -> bool:
         """Tell whether components must restart for it."""
@@ -182,5 +184,6 @@ def from_json(values: Mapping[str, Any]) -> Plan:
             "components": tuple(values["components"]),
             "acknowledgements": tuple(values["acknowledgements"]),
             "directs": tuple(values["directs"]),
+            "tasks": tuple(values.get("tasks", ())),
         }
     )

@@ -26,6 +26,10 @@ REASONS: Mapping[str, tuple[str, str]] = {
         "A component was not ready in time",
         "Look at the component's own log, or raise ready_timeout; then plan again.",
     ),
+    "component-silent": (
+        "A component runs and does not work",
+        "Read the component's own log; raise heartbeat_timeout if it only needs longer, else choose another version.",
+    ),
     "component-restamped": (
         "Somebody else restarted a component meanwhile",
         "Find out who did; then plan again.",

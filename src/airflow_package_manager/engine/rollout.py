@@ -77,7 +77,7 @@ def _finish(step: Step, snapshot: StoreSnapshot, parsing_since: float | None) ->
         return step.go_back(
             reason(
                 "import-errors",
-                f"{len(verdict.broken)} DAG files miss a module of a package that this change touched: "
+                f"DAG files that miss a module of a package that this change touched, {len(verdict.broken)} in all: "
                 + ", ".join(verdict.broken[:5]),
                 files=list(verdict.broken),
             )
@@ -85,9 +85,7 @@ def _finish(step: Step, snapshot: StoreSnapshot, parsing_since: float | None) ->
     step.write(snapshot, StoreChanges(current=step.revision, delete_locks=step.unneeded_locks(snapshot)))
     warnings = [step.event(Kind.IMPORT_ERRORS, count=len(verdict.new))] if verdict.new else []
     if unparsed != 0:
-        warnings.append(
-            step.event(Kind.DAGS_NOT_VERIFIED, count="an unknown number of" if unparsed is None else unparsed)
-        )
+        warnings.append(step.event(Kind.DAGS_NOT_VERIFIED, count="an unknown number" if unparsed is None else unparsed))
     return step.succeed(*warnings)
 
 
@@ -112,7 +110,10 @@ def _component(step: Step, component: str) -> Operation:
     began = step.progress.started_at.get(component)
     if began is None:
         started = {**step.progress.started_at, component: step.now}
-        progress = dataclasses.replace(step.progress, started_at=started, waiting_since=None, current=0)
+        beats = {**step.progress.beats_before, **_beats_before(step, component)}
+        progress = dataclasses.replace(
+            step.progress, started_at=started, beats_before=beats, waiting_since=None, current=0
+        )
         return step.stay(f"restarting {component}", step.event(Kind.RESTARTING, component=component), progress=progress)
     stamp = step.world.target.stamp(component)
     told = step.progress.waiting_since
@@ -184,12 +185,18 @@ def _not_current(step: Step, found: ComponentStatus, began: float) -> Operation:
 def _current(step: Step, found: ComponentStatus) -> Operation:
     """Wait for Airflow's own sign of life, counted from the start of the youngest instance."""
     began = step.progress.started_at[found.name]
-    beats = _heartbeats(step, found) if found.unverified is None else None
+    beats, answered = _heartbeats(step, found) if found.unverified is None else (None, True)
     alive = beats is not None and any(beat.started_at >= began for beat in beats)
     if beats is not None and not alive:
         since = max([began, *(instance.started_at or began for instance in found.instances)])
         if step.now < since + step.world.patience.heartbeat:
             return step.stay(f"waiting for the heartbeat of {found.name}")
+        if answered and _hangs(step, found.name, beats):
+            detail = (
+                f"{found.name}: it runs, but Airflow has not heard of it for {step.world.patience.heartbeat:.0f} s;"
+                " before the change it had."
+            )
+            return step.go_back(reason("component-silent", detail, component=found.name))
     verdict = HEARTBEAT if alive else NOT_VERIFIED
     verified = {**step.progress.verified, found.name: verdict}
     unverified = step.progress.unverified
@@ -201,10 +208,30 @@ def _current(step: Step, found: ComponentStatus) -> Operation:
     return step.stay(f"{found.name} is current", current, progress=progress)
 
 
-def _heartbeats(step: Step, found: ComponentStatus) -> tuple[Heartbeat, ...] | None:
-    """Return the component's jobs; a database that does not answer is no sign of life, and no failure either."""
+def _hangs(step: Step, component: str, beats: tuple[Heartbeat, ...]) -> bool:
+    """Tell whether a component that beat before the change has no job any more that began after those of then.
+
+    Both starts are by the clocks of the component's own hosts: a clock of ours that is ahead breaks nothing.
+    """
+    before = step.progress.beats_before.get(component)
+    return before is not None and all(beat.started_at <= before for beat in beats)
+
+
+def _beats_before(step: Step, component: str) -> dict[str, float]:
+    """Return when the component's youngest job began, nothing when Airflow has not heard of it lately."""
     try:
-        return step.world.facts.heartbeats(found.name, found.current_instances())
+        beats = step.world.facts.heartbeats(component, 1) or ()
+    except PackageManagerError as error:
+        _log.warning("The heartbeat of %s before its restart cannot be read: %s", component, error.detail)
+        return {}
+    lately = step.now - step.world.patience.heartbeat
+    return {component: max(beat.started_at for beat in beats)} if any(beat.at >= lately for beat in beats) else {}
+
+
+def _heartbeats(step: Step, found: ComponentStatus) -> tuple[tuple[Heartbeat, ...] | None, bool]:
+    """Return the component's jobs, and whether that is known: a database that does not answer is no failure of it."""
+    try:
+        return step.world.facts.heartbeats(found.name, found.current_instances()), True
     except PackageManagerError as error:
         _log.warning("The heartbeat of %s cannot be read: %s", found.name, error.detail)
-        return ()
+        return (), False

@@ -6,7 +6,7 @@ from airflow import settings as airflow_settings
 
 from airflow_package_manager import settings, wiring
 from airflow_package_manager.errors import StoreUnavailable
-from airflow_package_manager.plugin import airflow_checks, audit_log, metrics
+from airflow_package_manager.plugin import airflow_checks, audit_log, executors, metrics
 from airflow_package_manager.plugin.facts import AirflowDatabaseFacts
 
 
@@ -27,6 +27,7 @@ def build(*, drive: bool = True) -> wiring.Application:
         facts=AirflowDatabaseFacts(),
         mirror=audit_log.mirror,
         on_finished={"metrics": metrics.count},
+        executors=executors.configured(),
         further_checks=lambda: airflow_checks.checks(found),
         drive=drive,
     )

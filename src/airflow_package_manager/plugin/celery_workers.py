@@ -12,9 +12,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from airflow.configuration import conf
-
 from airflow_package_manager.domain.facts import Heartbeat
+from airflow_package_manager.plugin import executors
 
 EXECUTOR = "CeleryExecutor"
 ANSWER_SECONDS = 5.0
@@ -41,7 +40,7 @@ class CeleryWorkers:
 
         `instances` is how many are expected: nobody is waited for once so many have answered.
         """
-        if not is_configured(conf.get("core", "executor", fallback="")):
+        if EXECUTOR not in executors.configured():
             return None
         try:
             app = importlib.import_module(_MODULE).app  # takes seconds, once
@@ -78,12 +77,6 @@ class CeleryWorkers:
             log.warning("Celery's workers are not verified: the broker cannot be asked (%s).", type(found).__name__)
             return None
         return found
-
-
-def is_configured(executors: str) -> bool:
-    """Tell whether `[core] executor` names Airflow's CeleryExecutor, for all or for a team, by name, path or alias."""
-    names = (name for team in executors.split(";") for name in team.rpartition("=")[2].split(","))
-    return any(name.strip().rpartition(":")[2].rpartition(".")[2] == EXECUTOR for name in names)
 
 
 def alive(answers: Mapping[str, Any], asked_at: float) -> tuple[Heartbeat, ...]:

@@ -61,6 +61,8 @@ class Plan(Answer):
     usual_seconds: int | None
     """How long such a change took here before; null when nothing was ever restarted."""
     adopted: bool
+    tasks: list[str]
+    """What the restarts mean for tasks, a sentence for each executor."""
 
 
 class Problem(Answer):

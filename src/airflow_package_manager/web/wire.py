@@ -128,6 +128,7 @@ def plan(found: plans.Plan, digest: str | None = None) -> operation_schemas.Plan
         longest_seconds=found.longest_seconds,
         usual_seconds=found.usual_seconds,
         adopted=found.adopted,
+        tasks=list(found.tasks),
     )
 
 

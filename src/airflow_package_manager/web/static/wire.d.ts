@@ -197,6 +197,7 @@ export interface Plan {
   longest_seconds: number | null;
   usual_seconds: number | null;
   adopted: boolean;
+  tasks: string[];
 }
 
 export interface PlanWarning {

@@ -94,6 +94,7 @@ function restartCard(plan) {
       plan.components.length ? sentence(plan.components) : "the components",
       plan.components.length > 1 ? " restart one after another, each only when the one before it is well." : " restarts.",
       !plan.components.includes("api-server") && " The api-server is not restarted."),
+    plan.tasks.map((one) => h("p", null, one)),
     h("p", { class: "muted" }, "If one does not come back well, everything touched returns to the packages it has now, by itself", plan.longest_seconds !== null && "; going back may take as long again", "."));
 }
 

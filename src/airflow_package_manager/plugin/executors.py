@@ -1,0 +1,17 @@
+"""Which executors Airflow is configured with, for all or for a team, by name, path or alias."""
+
+from __future__ import annotations
+
+from airflow.configuration import conf
+
+
+def configured() -> tuple[str, ...]:
+    """Return the class names of `[core] executor`."""
+    return names(conf.get("core", "executor", fallback=""))
+
+
+def names(executors: str) -> tuple[str, ...]:
+    """Return the class names in a value of `[core] executor`, each once, in their order."""
+    found = (name for team in executors.split(";") for name in team.rpartition("=")[2].split(","))
+    short = (name.strip().rpartition(":")[2].rpartition(".")[2] for name in found)
+    return tuple(dict.fromkeys(name for name in short if name))
