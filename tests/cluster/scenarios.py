@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_package_manager.domain.operation import State
-from tests.cluster import hands
+from tests.cluster import hands, webhooks
 from tests.cluster.hands import Hand
 from tests.cluster.preparing import TEXT_MAP, Base
 from tests.cluster.trial import Works
@@ -293,6 +293,22 @@ OTHERS = (
         "admission-refused",
         "no restarts today",
         hands={"before patch statefulsets/worker": hands.forbids_stamps},
+        keeps=(WORKER, TRIGGERER),
+    ),
+    _back(
+        "forbidden by a webhook in the middle",
+        _stateful(),
+        "admission-refused",
+        webhooks.SAID,
+        hands={"before patch statefulsets/worker": webhooks.denies},
+        keeps=(WORKER, TRIGGERER),
+    ),
+    _back(
+        "a webhook that cannot be asked any more",
+        _stateful(),
+        "cluster-unavailable",
+        webhooks.NAME,
+        hands={"before patch statefulsets/worker": webhooks.cannot_be_asked},
         keeps=(WORKER, TRIGGERER),
     ),
     _failed(
