@@ -28,7 +28,10 @@ there is one copy, leave one of them with 255."""
 
 
 def drive(environ: Mapping[str, str], moment: str, fate: int) -> None:
-    """Drive the active operation; at the moment this process sends itself the signal."""
+    """Drive the active operation; at the moment this process sends itself the signal.
+
+    On a busy machine its lease may end before the moment, and it with it: then it adopts the operation again.
+    """
     met: list[str] = []
 
     def hear(now: str) -> None:
@@ -38,6 +41,9 @@ def drive(environ: Mapping[str, str], moment: str, fate: int) -> None:
 
     with application(environ, hear, PACE) as (app, _):
         app.driver.adopt_orphan()
+        while not met and (found := app.driver._repository.active()) is not None and found.state in ACTIVE:
+            time.sleep(PACE.watch)
+            app.driver.adopt_orphan()
 
 
 def adopt(environ: Mapping[str, str]) -> None:

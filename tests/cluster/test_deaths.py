@@ -122,7 +122,7 @@ def dies(processes: Processes, one: Trial, case: Case) -> None:
     before = one.pods()
     driver = processes.driver(one.environ, case.moment, case.fate)
     ended(driver)
-    assert driver.exitcode == -signal.SIGKILL
+    assert driver.exitcode == -signal.SIGKILL, "it never came to its moment"
     processes.adopted(one.environ)
     require_clean(one, case.kind, before)
 
