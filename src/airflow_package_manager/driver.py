@@ -143,7 +143,10 @@ class Driver:
         while not stop.is_set():
             try:
                 lease.keep()
-                operation = self._repository.get(operation_id)
+                found = self._repository.get(operation_id)
+                if operation is not None and found.version != operation.version:
+                    tries, hopeless = 0, None  # it was saved and the answer lost, or asked to cancel: another step
+                operation = found
                 if operation.state in TERMINAL:
                     return
                 if hopeless is None:

@@ -6,7 +6,7 @@ import pytest
 
 from airflow_package_manager.domain.operation import State
 from airflow_package_manager.driver import LEASE_SECONDS
-from airflow_package_manager.errors import DatabaseBusy
+from airflow_package_manager.errors import ClusterUnavailable, DatabaseBusy
 from tests.fakes.application import Application, add
 from tests.fakes.faults import Killed
 from tests.fakes.target import Behaviour
@@ -147,3 +147,23 @@ def test_a_busy_database_is_waited_for() -> None:
     app, accepted = prepared(failing=False)
     app.faults.fail("repository.save", DatabaseBusy("busy"), times=4)
     assert app.driver().run(accepted).state is State.SUCCEEDED
+
+
+def test_giving_up_means_the_step_that_could_not_be_done_and_no_later_one() -> None:
+    """The last try was saved and only its answer was lost: the operation goes back by then, and must go all the way."""
+    app = Application("# mine\n", components=("scheduler",))
+    operation = app.accepted(add("humanize"))
+    app.target.misbehave("scheduler", Behaviour.INSTALL_FAILS)
+    lost = DatabaseBusy("busy")
+
+    def everything_but_one_try_fails() -> None:
+        app.faults.fail("target.observe", ClusterUnavailable("away"), times=5)
+        for _ in range(5):
+            app.faults.meanwhile("target.observe", lambda: None)
+        app.faults.meanwhile("target.observe", lambda: app.faults.lose_answer("repository.save", lost))
+
+    app.faults.meanwhile("target.restart", everything_but_one_try_fails)
+    done = app.driver().run(operation.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.ROLLED_BACK, "component-failed")
+    assert app.store.peek().text == "# mine\n"
+    assert app.target.running("scheduler")[0] is None
