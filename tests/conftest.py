@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,10 +18,21 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.compatibility"]
 
+FINISHED = "finished"
+"""Directory under the home of a shared Airflow: what its hook heard of each operation that ended."""
 QUICK = {
     "AIRFLOW__PACKAGE_MANAGER__SOAK": "4",
     "AIRFLOW__PACKAGE_MANAGER__HEARTBEAT_TIMEOUT": "60",
 }
+
+
+_ALONE = {
+    "test_adapter_contract": "contract of the adapters",
+    "test_house_auth_manager": "auth managers",
+    "test_versions": "other Airflows",
+    "test_fab": "other Airflows",
+}
+"""Part of a test's name → room of its own, because it starts web servers of its own."""
 
 
 class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest-xdist has no types
@@ -28,12 +40,9 @@ class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest
 
     def _split_scope(self, nodeid: str) -> str:
         room = nodeid.split("/")[1]
-        if "test_adapter_contract" in nodeid:
-            return "contract of the adapters"  # starts web servers of its own
-        if "test_versions" in nodeid or "test_fab" in nodeid:
-            return "other Airflows"
-        if "test_house_auth_manager" in nodeid:
-            return "auth managers"  # starts api-servers of its own
+        for part, alone in _ALONE.items():
+            if part in nodeid:
+                return alone
         if room in {"browser", "plugin"} and ("airflow2" in nodeid or "2.11" in nodeid):
             return "airflow2"
         if room == "plugin" or nodeid.startswith("tests/browser/test_main_job.py"):
@@ -125,12 +134,21 @@ def _running(
     from tests.plugin import machine
 
     home = tmp_path_factory.mktemp("airflow")
+    told = home / FINISHED
+    told.mkdir()
+    # Keeps what it reads, and whose child it is.
+    keep = "cat > $$.part; cat /proc/$PPID/cmdline > $$.parent; mv $$.part $$.json"
+    settings = {
+        **QUICK,
+        "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
+        "AIRFLOW__PACKAGE_MANAGER__ON_FINISHED_COMMAND": shlex.join(["/bin/sh", "-c", f"cd {told}; {keep}"]),
+    }
     prepared = airflows.prepare(
         version,
         home,
         dags={path.name: path.read_text() for path in (Path(__file__).parent / "data" / "dags").glob("*.py")},
         users=("admin", "admin2:admin", "op", "user", "viewer"),
-        settings={**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url},
+        settings=settings,
     )
     with airflow_home.running(prepared) as started:
         yield started
