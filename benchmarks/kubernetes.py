@@ -26,7 +26,8 @@ from airflow_package_manager.domain.report import InstallReport
 from testenv.cluster import Cluster, build, control_plane, script
 from testenv.package_index import serve_catalogue
 from tests.cluster import workloads
-from tests.cluster.trial import NEW, OLD, PASSED, TEXT_MAP, Base, Preparations, Works, accepted, environment, trial
+from tests.cluster.preparing import NEW, OLD, PASSED, TEXT_MAP, Base, Preparations, accepted, environment
+from tests.cluster.trial import Works, trial
 from tests.cluster.workloads import rolled_out
 
 COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", "api-server")

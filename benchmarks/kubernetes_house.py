@@ -23,7 +23,7 @@ from airflow_package_manager import settings, targets, wiring
 from airflow_package_manager.adapters.kubernetes.api import Wire
 from airflow_package_manager.adapters.kubernetes.connection import Answer
 from tests.cluster.line import Line
-from tests.cluster.trial import ADMIN
+from tests.cluster.preparing import ADMIN
 from tests.fakes.facts import FakeFacts
 
 CAUSE = b"no such wheel any more"

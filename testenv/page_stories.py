@@ -131,6 +131,7 @@ def ended(state: str) -> list[Frame]:
             500,
             "It was told to use revision 7 again, but no instance has become well within 180 s.",
             "Run: airflow-package-manager doctor, then: airflow-package-manager resume. Its lock is still there.",
+            components=[ROUTE[1]],
         )
         return [(_at("FAILED", "", ("done", "restarting", "waiting"), problem=reason), [*events, back])]
     return [

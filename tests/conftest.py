@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from testenv.cluster import Cluster
     from testenv.package_index import PackageIndexServer
 
+FINISHED = "finished"
+"""Directory under the home of the shared Airflow: what its hook heard of each operation that ended."""
 QUICK = {
     "AIRFLOW__PACKAGE_MANAGER__SOAK": "4",
     "AIRFLOW__PACKAGE_MANAGER__HEARTBEAT_TIMEOUT": "60",
@@ -98,12 +101,21 @@ def _running(
     from tests.plugin import machine
 
     home = tmp_path_factory.mktemp("airflow")
+    told = home / FINISHED
+    told.mkdir()
+    # Keeps what it reads, and whose child it is.
+    keep = "cat > $$.part; cat /proc/$PPID/cmdline > $$.parent; mv $$.part $$.json"
+    settings = {
+        **QUICK,
+        "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
+        "AIRFLOW__PACKAGE_MANAGER__ON_FINISHED_COMMAND": shlex.join(["/bin/sh", "-c", f"cd {told}; {keep}"]),
+    }
     prepared = airflows.prepare(
         version,
         home,
         dags={path.name: path.read_text() for path in (Path(__file__).parent / "data" / "dags").glob("*.py")},
         users=("admin", "admin2:admin", "op", "user", "viewer"),
-        settings={**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url},
+        settings=settings,
     )
     with airflow_home.running(prepared) as started:
         yield started

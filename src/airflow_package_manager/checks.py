@@ -14,10 +14,11 @@ from importlib import metadata
 from pathlib import Path
 
 from airflow_package_manager import uv_command
+from airflow_package_manager.domain import repair
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.errors import IndexRefused, PackageManagerError
 from airflow_package_manager.installer import site_marker, task_patience
-from airflow_package_manager.ports import EventLog, PackageIndex, RequirementStore
+from airflow_package_manager.ports import EventLog, OperationRepository, PackageIndex, RequirementStore, RolloutTarget
 from airflow_package_manager.refusals import UnknownProject
 from airflow_package_manager.settings import Settings
 
@@ -37,6 +38,8 @@ class Checks:
         sites: Path,
         index: PackageIndex,
         events: EventLog,
+        repository: OperationRepository,
+        target: RolloutTarget,
         of_target: Mapping[str, Callable[[], Check]],
         further: Callable[[], tuple[Check, ...]],
     ) -> None:
@@ -44,6 +47,8 @@ class Checks:
         self._sites = sites
         self._index = index
         self._events = events
+        self._repository = repository
+        self._target = target
         self._of_target = of_target
         self._further = further
 
@@ -54,6 +59,7 @@ class Checks:
             "index-reachable": self.index,
             "tables-present": self.tables,
             **self._of_target,
+            "locks-as-recorded": self.locks,
             "site-active": self.site,
         }
         found = [_guarded(name, check) for name, check in own.items()]
@@ -96,10 +102,37 @@ class Checks:
             return Check("tables-present", CheckStatus.FAILED, error.detail, error.next_action)
         return Check("tables-present", CheckStatus.OK, "The tables package_manager_* are there.")
 
+    def locks(self) -> Check:
+        """Whether the store holds the locks and the current revision that the database knows."""
+        name = "locks-as-recorded"
+        try:
+            if self._repository.active() is not None:
+                return Check(name, CheckStatus.OK, "An operation is being applied; look again when it has ended.")
+            stamps = [self._target.stamp(component).revision for component in self._target.components()]
+            found = repair.needed(self._store.read(), self._repository.revisions(), stamps)
+        except PackageManagerError as error:
+            return Check(name, CheckStatus.FAILED, error.detail, error.next_action)
+        if found.is_needed():
+            return Check(
+                name,
+                CheckStatus.FAILED,
+                f"Lost, torn, or not as the database has it: {found}.",
+                "Run 'airflow-package-manager doctor --repair': it writes that back and restarts nothing.",
+            )
+        return Check(name, CheckStatus.OK, "Locks and current revision are those that the database knows.")
+
     def site(self) -> Check:
         """Whether the current lock's site is whole, untampered, and the one that this interpreter uses."""
         name = "site-active"
-        lock = self._store.read().current_lock()
+        snapshot = self._store.read()
+        lock = snapshot.usable_lock()
+        if lock is None and snapshot.current is not None:
+            return Check(
+                name,
+                CheckStatus.UNKNOWN,
+                f"Which site is right is not known: the lock of revision {snapshot.current} is missing or torn.",
+                "Look at the check locks-as-recorded first.",
+            )
         if lock is None or not lock.pins:
             return Check(name, CheckStatus.OK, "Nothing is installed beside the image.")
         digest = lock.digest()
@@ -120,16 +153,21 @@ class Checks:
                 f"{len(changed)} files of {site} are not as installed: {shown}.",
                 "Find out who changed them; remove the site's directory and restart a component to install it anew.",
             )
-        if _is_used(site):
-            return Check(name, CheckStatus.OK, f"This process uses {site}, which is as installed.")
-        if _is_rescue():
-            return Check(name, CheckStatus.OK, f"{site} is as installed; the command line never runs on it.")
-        return Check(
-            name,
-            CheckStatus.WARNING,
-            f"This process does not use {site}.",
-            "It was started before the last change, or outside of a supervisor: restart it.",
-        )
+        return _in_use(name, site)
+
+
+def _in_use(name: str, site: Path) -> Check:
+    """Whether this process uses a site that is as installed."""
+    if _is_used(site):
+        return Check(name, CheckStatus.OK, f"This process uses {site}, which is as installed.")
+    if _is_rescue():
+        return Check(name, CheckStatus.OK, f"{site} is as installed; the command line never runs on it.")
+    return Check(
+        name,
+        CheckStatus.WARNING,
+        f"This process does not use {site}.",
+        "It was started before the last change, or outside of a supervisor: restart it.",
+    )
 
 
 def _is_used(site: Path) -> bool:

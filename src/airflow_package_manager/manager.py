@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from airflow_package_manager.domain import change_sets, record
+from airflow_package_manager.domain import change_sets, record, repair
 from airflow_package_manager.domain.access import Permission, Principal, token_hash
 from airflow_package_manager.domain.events import Kind, event
 from airflow_package_manager.domain.inventory import Check
@@ -17,6 +17,7 @@ from airflow_package_manager.domain.plan import ChangeSet, StoreSnapshot
 from airflow_package_manager.domain.planning import require_same_image, text_difference
 from airflow_package_manager.domain.policy import Policy, raise_for
 from airflow_package_manager.domain.question import Question
+from airflow_package_manager.domain.repair import Repair
 from airflow_package_manager.errors import (
     OperationInProgress,
     StalePlan,
@@ -29,6 +30,7 @@ from airflow_package_manager.ports import (
     PackageIndex,
     RequirementStore,
     RolloutTarget,
+    StoreChanges,
 )
 from airflow_package_manager.reading import Reading
 from airflow_package_manager.refusals import NoComponents
@@ -185,6 +187,37 @@ class PackageManager(Reading):
                 ended = dataclasses.replace(operation, state=State.CANCELLED, updated_at=now, ended_at=now)
                 operation = self._repository.save(ended, [event(Kind.CANCELLED, now, ended)])
             return self._woken(operation)
+
+    def repair(self, principal: Principal) -> Repair:
+        """Write locks and `current` back from the record where the store lost or tore them; return what was written.
+
+        Restarts nothing. Raises `OperationInProgress`, `StoreConflict`, `StoreUnavailable`, `StoreTooLarge`.
+        """
+        with self._recording(principal, "repair the locks"):
+            principal.require(Permission.APPLY)
+            active = self._repository.active()
+            if active is not None:
+                raise OperationInProgress(
+                    f"{active.owner.name} is applying: {active.summary}. What is missing may be on its way.",
+                    operation=active.id,
+                    summary=active.summary,
+                )
+            snapshot = self._store.read()
+            stamps = [self._target.stamp(name).revision for name in self._present()]
+            found = repair.needed(snapshot, self._repository.revisions(), stamps)
+            if found.is_needed():
+                self._store.write(StoreChanges(put_locks=found.locks, current=found.current), snapshot.version)
+                self._events.append(
+                    event(
+                        Kind.LOCKS_REPAIRED,
+                        self._clock(),
+                        identity=principal.identity,
+                        address=principal.address,
+                        details={"revisions": sorted(found.locks), "current": found.current},
+                        what=str(found),
+                    )
+                )
+            return found
 
     # --- how -----------------------------------------------------------------------------------------------------
 

@@ -193,6 +193,8 @@ def build(
         sites=target.sites,
         index=index,
         events=record,
+        repository=repository,
+        target=target.rollout,
         of_target=target.checks,
         further=further_checks,
     )

@@ -61,6 +61,10 @@ class AirflowOnTheNode:
         path = f"/api/v1/namespaces/{self.namespace}/pods"
         return sorted(self.cluster.admin.items(path, labelSelector=selector), key=lambda pod: pod["metadata"]["name"])
 
+    def kill(self, pod: Object) -> None:
+        """Delete a pod as a person does; one that has gone meanwhile is gone."""
+        self.cluster.admin.delete(f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}")
+
     def await_ready(self, seconds: float = SECONDS_TO_START) -> None:
         """Wait until each component has all its pods Ready on its newest template; raises `NodeFailed` with why."""
         deadline = time.monotonic() + seconds

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page
 
+from testenv import chromium as headless
 from testenv.page_gallery import Gallery, gallery
 
 
 @pytest.fixture(scope="package")  # its event loop must be gone before tests of other rooms run theirs
 def chromium() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
+    with headless.chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="package")

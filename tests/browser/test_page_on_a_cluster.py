@@ -66,3 +66,22 @@ def test_a_success_that_nobody_verified_does_not_claim_more(shown: Gallery, watc
     watched.page.goto(shown.address("cluster-not-verified"))
     expect(watched.page.get_by_text("no replica is wanted, so nothing was tried").first).to_be_visible()
     expect(watched.page.get_by_text("Every component runs the new packages")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("story", "said"),
+    [
+        ("cluster-stuck", {"scheduler": "to be put back", "worker": "failed", "triggerer": "not reached"}),
+        ("rolled-back", {"scheduler": "put back", "triggerer": "failed"}),
+        ("failed", {"scheduler": "put back", "triggerer": "not put back"}),
+        ("cluster-failed", {"scheduler": "not put back", "worker": "not put back", "triggerer": "not reached"}),
+    ],
+)
+def test_put_back_is_said_only_of_what_was_put_back(
+    story: str, said: dict[str, str], shown: Gallery, watched: Watched
+) -> None:
+    watched.page.goto(shown.address(story))
+    road = watched.page.locator(".stepper")
+    for component, words in said.items():
+        step = road.get_by_role("listitem").filter(has_text=component)
+        expect(step.locator(".step-note")).to_have_text(words)

@@ -97,3 +97,16 @@ def test_a_file_that_is_not_utf_8_comes_out_as_json_that_everybody_reads(desk: D
     assert said.json()["plan"]["base_text"] == "six==1.0  # caf\ufffd \x7f\x9b\n"
     assert not {"\x7f", "\x9b"} & set(said.out)
     assert "caf\ufffd" in desk("plan", "--add", "tabulate", "--output", "json").out
+
+
+def test_doctor_repairs_only_when_asked_to_and_says_what_it_wrote(desk: Desk) -> None:
+    desk.house.done(add("humanize"))
+    before = desk.house.store.peek().locks
+    desk.house.store.lose_locks()
+    desk("doctor")
+    assert desk.house.store.peek().locks == {}
+    said = desk("doctor", "--repair", "--output", "json")
+    assert said.err == "Written back from the database: lock.1, current = 1.\n"
+    assert [check["name"] for check in said.json()["checks"]] == ["index-reachable"]
+    assert desk.house.store.peek().locks == before
+    assert desk("doctor", "--repair").err == "No lock had to be repaired.\n"

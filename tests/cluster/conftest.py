@@ -8,7 +8,7 @@ import pytest
 from testenv.cluster import Cluster
 from testenv.package_index import PackageIndexServer
 from tests.cluster.chart_like import watched_parameters
-from tests.cluster.trial import Preparations
+from tests.cluster.preparing import Preparations
 
 HERE = Path(__file__).parent
 

@@ -16,7 +16,8 @@ from airflow_package_manager.adapters.kubernetes.manifests import Installation
 from airflow_package_manager.adapters.kubernetes.permissions import rules
 from testenv.cluster import REVISION, Client, Cluster, Refused
 from tests.cluster.line import is_change
-from tests.cluster.trial import ADMIN, LOCK_MAP, TEXT_MAP, Trial, eventually
+from tests.cluster.preparing import ADMIN, LOCK_MAP, TEXT_MAP, eventually
+from tests.cluster.trial import Trial
 from tests.cluster.workloads import Object, revision_of
 
 Hand = Callable[[Trial], object]

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from airflow_package_manager.domain.operation import State
-from tests.cluster import hands
+from tests.cluster import hands, webhooks
 from tests.cluster.hands import Hand
-from tests.cluster.trial import TEXT_MAP, Base, Works
+from tests.cluster.preparing import TEXT_MAP, Base
+from tests.cluster.trial import Works
 
 BASE, TARGET = "base", "target"
 WORKER, TRIGGERER, SCHEDULER = "worker", "triggerer", "scheduler"
@@ -60,6 +61,8 @@ class Scenario:
     """Component → words of its event."""
     settles: bool = True
     """In the end every workload has its pods."""
+    hasty: bool = False
+    """It waits for a time-out, which is a short one here: all others are patient with a busy machine."""
     alone: bool = False
     """It disturbs whatever runs at the same time."""
 
@@ -141,8 +144,20 @@ BROKEN = (
     _back("ordered, crash after ready", _stateful("crash-after-ready", words=AT_ONCE), says="ImportError: nope"),
     _back("ordered, no image", _stateful("image-pull"), "infrastructure", keeps=("worker-0", TRIGGERER)),
     _back("ordered, no configuration", _stateful("config-error"), "infrastructure", keeps=("worker-0", TRIGGERER)),
-    _back("ordered, never ready", _stateful("never-ready"), "component-timeout", keeps=("worker-0", TRIGGERER)),
-    _back("ordered, install hangs", _stateful("hangs"), "component-timeout", keeps=("worker-0", TRIGGERER)),
+    _back(
+        "ordered, never ready",
+        _stateful("never-ready"),
+        "component-timeout",
+        keeps=("worker-0", TRIGGERER),
+        hasty=True,
+    ),
+    _back(
+        "ordered, install hangs",
+        _stateful("hangs"),
+        "component-timeout",
+        keeps=("worker-0", TRIGGERER),
+        hasty=True,
+    ),
     _back("ordered, only the last pod fails", _stateful("fail-install", only="worker-0"), says=NO_WHEEL),
     _back("parallel, install fails", _stateful("fail-install", policy="Parallel"), keeps=("worker-0", TRIGGERER)),
     _back("parallel, crash at start", _stateful("crash-at-start", 3, "Parallel"), keeps=("worker-0", TRIGGERER)),
@@ -215,6 +230,7 @@ BROKEN = (
         "kubectl",
         keeps=("worker-0", TRIGGERER),
         settles=False,
+        hasty=True,
     ),
 )
 
@@ -242,7 +258,15 @@ CHECKS = (
         others={SCHEDULER: Works(preflight="image-pull")},
         keeps=_ALL,
     ),
-    _back("no room for the check", _stateful(), "infrastructure", "quota", first=hands.sets_a_quota, keeps=_ALL),
+    _back(
+        "no room for the check",
+        _stateful(),
+        "infrastructure",
+        "quota",
+        first=hands.sets_a_quota,
+        keeps=_ALL,
+        hasty=True,
+    ),
 )
 
 OTHERS = (
@@ -269,6 +293,22 @@ OTHERS = (
         "admission-refused",
         "no restarts today",
         hands={"before patch statefulsets/worker": hands.forbids_stamps},
+        keeps=(WORKER, TRIGGERER),
+    ),
+    _back(
+        "forbidden by a webhook in the middle",
+        _stateful(),
+        "admission-refused",
+        webhooks.SAID,
+        hands={"before patch statefulsets/worker": webhooks.denies},
+        keeps=(WORKER, TRIGGERER),
+    ),
+    _back(
+        "a webhook that cannot be asked any more",
+        _stateful(),
+        "cluster-unavailable",
+        webhooks.NAME,
+        hands={"before patch statefulsets/worker": webhooks.cannot_be_asked},
         keeps=(WORKER, TRIGGERER),
     ),
     _failed(
@@ -370,6 +410,7 @@ OTHERS = (
         "paused",
         hands={STAMPED_DEPLOYMENT: hands.pauses},
         settles=False,
+        hasty=True,
     ),
     _back("cancelled in the middle", _stateful("slow"), "cancelled", hands={STAMPED: hands.cancels}),
     _back(
@@ -382,6 +423,7 @@ OTHERS = (
             f"after patch configmaps/{TEXT_MAP} 2": hands.lifts_the_quota,
         },
         keeps=("worker-0", TRIGGERER),
+        hasty=True,
     ),
 )
 

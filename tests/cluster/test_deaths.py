@@ -16,7 +16,8 @@ from airflow_package_manager.domain.operation import State
 from testenv.cluster import Cluster
 from tests.cluster.at_once import AtOnce, selected
 from tests.cluster.mortal import Processes, ended, goes_on, until_stopped
-from tests.cluster.trial import ADMIN, LOCK_MAP, TEXT_MAP, Base, Preparations, Trial, Works, eventually, trial
+from tests.cluster.preparing import ADMIN, LOCK_MAP, TEXT_MAP, Base, Preparations, eventually
+from tests.cluster.trial import Trial, Works, trial
 
 GOOD, BAD = "good", "bad"
 WORKS: Mapping[str, Mapping[str, Works]] = {
@@ -121,7 +122,7 @@ def dies(processes: Processes, one: Trial, case: Case) -> None:
     before = one.pods()
     driver = processes.driver(one.environ, case.moment, case.fate)
     ended(driver)
-    assert driver.exitcode == -signal.SIGKILL
+    assert driver.exitcode == -signal.SIGKILL, "it never came to its moment"
     processes.adopted(one.environ)
     require_clean(one, case.kind, before)
 

@@ -22,7 +22,8 @@ from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from airflow_package_manager.domain.operation import State
 from testenv.cluster import Client, Cluster
 from tests.cluster.chart_like import policies
-from tests.cluster.trial import LOCK_MAP, TEXT_MAP, Base, Preparations, Trial, Works, eventually, trial
+from tests.cluster.preparing import LOCK_MAP, TEXT_MAP, Base, Preparations, eventually
+from tests.cluster.trial import Trial, Works, trial
 from tests.cluster.workloads import Object
 
 ACCOUNT = "airflow-api-server"

@@ -83,7 +83,8 @@ def test_a_component_that_installs_in_its_own_way_is_never_verified(house: Insta
     house.restart("worker", 2)
     found = house.current("worker", house.digest(2))
     assert found.unverified == "its pods do not report what they installed"
-    assert [row.lock_digest for row in found.instances] == [None]
+    staying = [row for row in found.instances if row.status is not Status.TERMINATING]  # an old pod may still drain
+    assert [row.lock_digest for row in staying] == [None]
 
 
 def test_an_autoscaler_that_acts_in_the_middle_changes_nothing(house: Installation) -> None:

@@ -15,11 +15,13 @@ from tests.cluster import hands
 from tests.cluster.at_once import AtOnce, selected
 from tests.cluster.hands import Hand
 from tests.cluster.line import Hear, silent
+from tests.cluster.preparing import LOCK_MAP, TEXT_MAP, Base, Preparations, eventually
 from tests.cluster.scenarios import BASE, SCENARIOS, TARGET, Scenario
-from tests.cluster.trial import LOCK_MAP, TEXT_MAP, Base, Preparations, Trial, Works, eventually, trial
+from tests.cluster.trial import Trial, Works, trial
 
 ORDINARY: Mapping[str, Works] = {"scheduler": Works(), "triggerer": Works("StatefulSet", 1)}
 ORDER = ("scheduler", "worker", "triggerer")
+HASTY = dict.fromkeys(("install_timeout", "ready_timeout", "preflight_timeout"), "10")
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +60,15 @@ def happens(cluster: Cluster, preparations: Preparations, home: Path, scenario: 
     def account(namespace: str) -> Path:
         return hands.short_lived_account(cluster, namespace) if short else cluster.kubeconfig
 
-    with trial(cluster, home, prepared, {name: works[name] for name in ORDER}, kubeconfig=account) as one:
+    present, times = {name: works[name] for name in ORDER}, HASTY if scenario.hasty else {}
+    with trial(cluster, home, prepared, present, kubeconfig=account, **times) as one:
         before = one.pods()
         if scenario.first is not None:
             scenario.first(one)
         met = Met(one, scenario)
         with one.application(met) as (app, _):
             ended = app.driver.run(prepared.operation.id)
-        assert met.left == [], "nobody acted at this moment"
+        assert met.left == [], f"nobody acted at this moment; it ended {ended.state.value}: {ended.problem}"
         require(one, scenario, ended, before)
 
 

@@ -228,7 +228,7 @@ def _webhook(
     def ask(scene: Scene, last: contextlib.ExitStack) -> tuple[Request, Answer]:
         url, authority = "https://127.0.0.1:1/", ""
         if status is not None:
-            url, authority = last.enter_context(_denying(status))
+            url, authority = last.enter_context(denying(status))
         client = {"url": url, **({"caBundle": authority} if authority else {})}
         hook = {
             "name": name,
@@ -249,7 +249,7 @@ def _webhook(
 
 
 @contextlib.contextmanager
-def _denying(status: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def denying(status: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """Serve a webhook that denies with this status; yields its address and its authority in base64."""
     import base64
 

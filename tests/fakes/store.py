@@ -69,6 +69,12 @@ class MemoryStore:
                 self._current = revision
             self._version += 1
 
+    def lose_locks(self) -> None:
+        """Somebody deletes all locks, and which of them is current."""
+        with self._guard:
+            self._locks, self._current = {}, None
+            self._version += 1
+
     def _write(self, changes: StoreChanges, expected_version: str) -> StoreSnapshot:
         if changes.text is not None and (changes.put_locks or changes.delete_locks or changes.current is not None):
             raise ValueError("text and locks are never written together")

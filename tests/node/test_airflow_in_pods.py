@@ -6,13 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION
 from airflow_package_manager.domain import report
 from testenv.node.components import COMPONENTS
 from testenv.node.manifests import CONFIG_MAP, INSTALLER
+from tests.node import the_page
 from tests.plugin import journey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testenv.node.airflow import AirflowOnTheNode
+    from testenv.package_index import PackageIndexServer
 
 ALL = {"scheduler": 1, "worker": 2, "triggerer": 1, "dag-processor": 1, "api-server": 1}
 SECONDS = 420
@@ -46,17 +51,19 @@ def test_its_account_may_do_what_an_operation_needs(on_the_node: AirflowOnTheNod
 
 @pytest.fixture(scope="module")
 def added(on_the_node: AirflowOnTheNode) -> tuple[dict[str, Any], dict[str, set[str]], dict[str, set[str]]]:
-    """The operation that added the missing package, and the pods before and after it."""
+    """The operation by which a person at the page added the missing package, and the pods before and after it."""
     airflow = on_the_node.airflow
     before = _pods(on_the_node)
+    try:
+        with the_page.logged_in(airflow, "admin") as page:
+            the_page.add(page, "good-package")
+    except AssertionError as error:
+        raise AssertionError(f"{error}\n{on_the_node.describe()}") from error
     token = airflow.token("admin")
-    planned, secret = journey.plan(airflow, token, "add good-package")
-    assert planned["state"] == "PLANNED", planned["problem"]
-    assert planned["plan"]["components"] == list(ALL)
-    status, answer = journey.apply(airflow, token, planned, secret)
-    assert status == 202, answer
-    done = journey.ended(airflow, token, planned["id"], SECONDS)
-    assert done["state"] == "SUCCEEDED", (done["problem"], on_the_node.describe())
+    _, history = airflow.api("GET", "operations", token=token)
+    done = journey.operation(airflow, token, history["operations"][0]["id"])
+    assert done["state"] == "SUCCEEDED", done["problem"]
+    assert done["plan"]["components"] == list(ALL)
     on_the_node.await_ready(60)
     return done, before, _pods(on_the_node)
 
@@ -106,47 +113,118 @@ def test_the_dag_that_imports_it_runs_in_a_celery_worker(on_the_node: AirflowOnT
 
 
 @pytest.mark.usefixtures("added")
-def test_a_package_that_breaks_the_scheduler_at_its_start_is_rolled_back_by_itself(
+def test_a_pod_of_a_deployment_that_is_killed_while_a_package_breaks_it_comes_back_on_its_own_lock(
     on_the_node: AirflowOnTheNode,
 ) -> None:
-    before, text = _pods(on_the_node), _text(on_the_node)
-    done = _rolled_back(on_the_node, "scheduler")
+    before, text, digest = _pods(on_the_node), _text(on_the_node), _digest(on_the_node)
+    (lost,) = _staying(on_the_node, "scheduler")
+
+    def kill() -> bool:
+        """Delete the pod that was there before, once the one that breaks runs beside it."""
+        if len(_staying(on_the_node, "scheduler")) == 1:
+            return False
+        on_the_node.kill(lost)
+        return True
+
+    done = _rolled_back(on_the_node, "breaks-scheduler", meanwhile=kill)
+    assert done["problem"]["code"] == "component-failed"
     assert done["problem"]["detail"].startswith("scheduler")
     assert _text(on_the_node) == text
-    # Nobody else was touched; the new scheduler, which started beside the old one, still takes its time to end.
-    journey.until(lambda: _pods(on_the_node) == before or None, "the pods of before", 60)
+    after = _pods(on_the_node)
+    assert not after.pop("scheduler") & before.pop("scheduler")
+    assert after == before
+    assert _digest(on_the_node) == digest
 
 
 @pytest.mark.usefixtures("added")
-def test_of_two_workers_only_the_first_is_lost_to_a_package_that_breaks_workers(on_the_node: AirflowOnTheNode) -> None:
-    text, kept = _text(on_the_node), _uids(on_the_node, "worker")["airflow-worker-0"]
-    lost = _uids(on_the_node, "worker")["airflow-worker-1"]
-    done = _rolled_back(on_the_node, "worker")
+def test_a_package_that_the_index_withdraws_after_the_check_fails_in_pods_and_is_rolled_back_by_itself(
+    on_the_node: AirflowOnTheNode, package_index: PackageIndexServer
+) -> None:
+    before, text, digest = _pods(on_the_node), _text(on_the_node), _digest(on_the_node)
+    workers = _uids(on_the_node, "worker")
+    asked: list[int] = []
+
+    def withdraw() -> bool:
+        """Forget the package once the check has passed and the scheduler has it; no new pod has a cache."""
+        if _stamp(on_the_node, "worker") == _stamp(on_the_node, "triggerer"):
+            return False
+        package_index.remove("plain-one")
+        asked.append(len(package_index.requests))
+        return True
+
+    done = _rolled_back(on_the_node, "plain-one", meanwhile=withdraw)
+    assert (done["problem"]["code"], done["problem"]["component"]) == ("component-failed", "worker")
+    assert "has a pinned version no more" in done["problem"]["detail"]
+    assert ("GET", "/simple/plain-one/") in package_index.requests[asked[0] :], "a pod asked for it in vain"
+    assert _text(on_the_node) == text
+    after = _uids(on_the_node, "worker")
+    assert after["airflow-worker-0"] == workers["airflow-worker-0"]
+    assert after["airflow-worker-1"] != workers["airflow-worker-1"]
+    untouched = ("triggerer", "dag-processor", "api-server")
+    assert {name: _pods(on_the_node)[name] for name in untouched} == {name: before[name] for name in untouched}
+    assert _digest(on_the_node) == digest
+
+
+@pytest.mark.usefixtures("added")
+def test_of_two_workers_the_one_that_waits_is_killed_while_a_package_breaks_the_other_and_both_come_back(
+    on_the_node: AirflowOnTheNode,
+) -> None:
+    text, digest = _text(on_the_node), _digest(on_the_node)
+    before = {pod["metadata"]["name"]: pod for pod in on_the_node.pods("worker")}
+
+    def kill() -> bool:
+        """Delete worker-0, which was not replaced yet, once the new worker-1 is there."""
+        now = _uids(on_the_node, "worker")
+        if now.get("airflow-worker-1") in {None, before["airflow-worker-1"]["metadata"]["uid"]}:
+            return False
+        on_the_node.kill(before["airflow-worker-0"])
+        return True
+
+    done = _rolled_back(on_the_node, "breaks-worker", meanwhile=kill)
+    assert done["problem"]["code"] == "component-failed"
     assert done["problem"]["detail"].startswith("worker")
     assert _text(on_the_node) == text
     after = _uids(on_the_node, "worker")
-    assert after["airflow-worker-0"] == kept
-    assert after["airflow-worker-1"] != lost
-    digests = {_report(pod).lock_digest for pod in on_the_node.pods() if "deletionTimestamp" not in pod["metadata"]}
-    assert len(digests) == 1, "everybody is back on the lock of before"
+    assert all(after[name] != pod["metadata"]["uid"] for name, pod in before.items())
+    assert _digest(on_the_node) == digest
 
 
-def _rolled_back(on_the_node: AirflowOnTheNode, component: str) -> dict[str, Any]:
-    """Apply a package that breaks this component at its start, and return the operation, which has been rolled back."""
+def _rolled_back(on_the_node: AirflowOnTheNode, package: str, *, meanwhile: Callable[[], bool]) -> dict[str, Any]:
+    """Apply a package that does not work here, and return the operation, which has been rolled back by itself.
+
+    `meanwhile` is asked again and again, until it has done what it waits for.
+    """
     airflow, token = on_the_node.airflow, on_the_node.airflow.token("admin")
-    planned, secret = journey.plan(airflow, token, f"add breaks-{component}")
+    planned, secret = journey.plan(airflow, token, f"add {package}")
     assert planned["state"] == "PLANNED", planned["problem"]
     status, answer = journey.apply(airflow, token, planned, secret)
     assert status == 202, answer
+    journey.until(lambda: meanwhile() or None, "the moment in the middle", 120, every=0.1)
     done = journey.ended(airflow, token, planned["id"], SECONDS)
     assert done["state"] == "ROLLED_BACK", (done["problem"], on_the_node.describe())
-    assert done["problem"]["code"] == "component-failed"
     on_the_node.await_ready(120)
     return done
 
 
+def _stamp(on_the_node: AirflowOnTheNode, component: str) -> str | None:
+    (found,) = (one for one in COMPONENTS if one.name == component)
+    annotations = on_the_node.workload(found)["spec"]["template"]["metadata"].get("annotations") or {}
+    stamp: str | None = annotations.get(ANNOTATION)
+    return stamp
+
+
+def _digest(on_the_node: AirflowOnTheNode) -> str | None:
+    """Return the digest of the lock that every pod that stays has installed: one and the same."""
+    (digest,) = {_report(pod).lock_digest for pod in _staying(on_the_node)}
+    return digest
+
+
+def _staying(on_the_node: AirflowOnTheNode, component: str = "") -> list[dict[str, Any]]:
+    return [pod for pod in on_the_node.pods(component) if "deletionTimestamp" not in pod["metadata"]]
+
+
 def _uids(on_the_node: AirflowOnTheNode, component: str) -> dict[str, str]:
-    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in on_the_node.pods(component)}
+    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in _staying(on_the_node, component)}
 
 
 def _ready(on_the_node: AirflowOnTheNode, component: str) -> int:
@@ -158,7 +236,7 @@ def _ready(on_the_node: AirflowOnTheNode, component: str) -> int:
 
 
 def _pods(on_the_node: AirflowOnTheNode) -> dict[str, set[str]]:
-    return {name: {pod["metadata"]["uid"] for pod in on_the_node.pods(name)} for name in ALL}
+    return {name: {pod["metadata"]["uid"] for pod in _staying(on_the_node, name)} for name in ALL}
 
 
 def _report(pod: dict[str, Any]) -> report.InstallReport:

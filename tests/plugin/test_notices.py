@@ -12,12 +12,17 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_package_manager.adapters import notices
 from airflow_package_manager.endings import HookFailed
+from tests.conftest import FINISHED
+from tests.plugin import journey
+
+if TYPE_CHECKING:
+    from testenv.airflow_home import Airflow
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 TEXT = json.dumps({"state": "SUCCEEDED", "summary": "add humanize"})
@@ -194,3 +199,25 @@ def test_ends_are_counted_and_timed_by_airflows_own_stats(tmp_path: Path) -> Non
     ]
     times = [line for line in received if line.endswith("|ms")]
     assert times == ["airflow.package_manager.operation.duration:12500.000000|ms"] * 3
+
+
+@pytest.mark.airflow
+def test_a_real_api_server_tells_its_hook_how_a_change_ended(airflow: Airflow) -> None:
+    token = airflow.token("admin")
+    _, now = airflow.api("GET", "requirements", token=token)
+    done = journey.change(airflow, token, requirements=now["text"] + "# told\n")
+    assert done["state"] == "SUCCEEDED", done["problem"]
+    told = airflow.home / FINISHED
+
+    def heard() -> tuple[dict[str, Any], str] | None:
+        for path in told.glob("*.json"):
+            found = json.loads(path.read_text())
+            if found["id"] == done["id"]:
+                return found, path.with_suffix(".parent").read_text()
+        return None
+
+    found, parent = journey.until(heard, "the hook", 30)
+    assert {key: found[key] for key in ("state", "summary", "revision")} == {
+        key: done[key] for key in ("state", "summary", "revision")
+    }
+    assert "api" in parent, "the server itself ran it"

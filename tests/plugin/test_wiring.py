@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +13,14 @@ from airflow_package_manager.domain.operation import Event
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet
 from airflow_package_manager.errors import Forbidden
 from airflow_package_manager.refusals import NoComponents
+from tests.contract import sample_operations
 from tests.fakes.application import ADMIN, VIEWER
 from tests.fakes.facts import FakeFacts
 
-CHECKS = ["uv-found", "index-reachable", "tables-present", "store-writable", "supervisors-alive", "site-active"]
+CHECKS = [
+    *("uv-found", "index-reachable", "tables-present", "store-writable", "supervisors-alive"),
+    *("locks-as-recorded", "site-active"),
+]
 CLOSED_PORT = "http://127.0.0.1:9/simple/"
 
 
@@ -69,6 +73,42 @@ def test_the_checks_say_what_is_there_and_what_is_not(application: wiring.Applic
     for name in ("index-reachable", "supervisors-alive"):
         assert found[name].status is CheckStatus.FAILED
         assert found[name].next_action
+
+
+def test_a_directory_that_lost_or_tore_its_locks_is_repaired_from_the_database(
+    application: wiring.Application, mirrored: list[Event], tmp_path: Path
+) -> None:
+    operations = application.driver._repository
+    done = sample_operations.finish(
+        operations, sample_operations.accept(operations, sample_operations.add_planned(operations))
+    )
+    assert done.plan is not None
+    root = tmp_path / "package_manager"
+    wanted = done.plan.lock.with_revision(1).render()
+    losses: tuple[Callable[[], object], ...] = (
+        lambda: None,  # nothing was ever written here: a new directory for an old database
+        (root / "lock.1").unlink,
+        (root / "current").unlink,
+        lambda: _tear(root / "lock.1"),
+    )
+    for lose in losses:
+        lose()
+        assert _recorded(application).status is CheckStatus.FAILED
+        assert "doctor --repair" in _recorded(application).next_action
+        assert application.manager.repair(ADMIN).is_needed()
+        assert (root / "lock.1").read_text() == wanted
+        assert (root / "current").read_text().strip() == "1"
+        assert _recorded(application).status is CheckStatus.OK
+    assert [event.kind for event in mirrored] == ["operation.accepted", *["locks.repaired"] * 4]
+    assert application.manager.requirements(ADMIN).text == "", "the text is people's"
+
+
+def _tear(path: Path) -> None:
+    path.write_text(path.read_text()[:40])
+
+
+def _recorded(application: wiring.Application) -> Check:
+    return next(check for check in application.checks() if check.name == "locks-as-recorded")
 
 
 def test_an_empty_house_has_nothing_to_drive(application: wiring.Application) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from airflow_package_manager.domain.operation import Operation, State
@@ -90,6 +92,14 @@ def test_the_first_rollback_gives_back_no_stamp_at_all() -> None:
     assert restored == ["triggerer", "scheduler"]
 
 
+def _meanwhile(app: Application, effect: str, action: Callable[[], object]) -> None:
+    """Let somebody act right before an effect; components are looked at before the rollout too, which is not meant."""
+    if effect.startswith("target.observe:"):
+        app.faults.meanwhile("target.start_preflight", lambda: app.faults.meanwhile(effect, action))
+    else:
+        app.faults.meanwhile(effect, action)
+
+
 @pytest.mark.parametrize(
     ("effect", "expected"),
     [
@@ -102,7 +112,7 @@ def test_the_first_rollback_gives_back_no_stamp_at_all() -> None:
 def test_cancel_in_every_state(effect: str, expected: State) -> None:
     app = Application("# mine\n")
     accepted = app.accepted(add("humanize"))
-    app.faults.meanwhile(effect, lambda: app.manager.cancel(ADMIN, accepted.id))
+    _meanwhile(app, effect, lambda: app.manager.cancel(ADMIN, accepted.id))
     before, after = before_and_after(app, accepted)
     done = app.repository.get(accepted.id)
     assert done.state is expected
@@ -192,7 +202,7 @@ def test_another_hands_stamp_stops_it_and_stays(effect: str) -> None:
     app.done(add("tabulate"))
     app.store.set_lock(90, app.store.peek().locks[1].replace("revision: 1", "revision: 90"), current=False)
     accepted = app.accepted(add("humanize"))
-    app.faults.meanwhile(effect, lambda: app.target.stamp_by_hand("scheduler", 90))
+    _meanwhile(app, effect, lambda: app.target.stamp_by_hand("scheduler", 90))
     done = app.driver().run(accepted.id)
     assert done.state is State.FAILED
     assert (done.problem or {})["code"] == "component-restamped"

@@ -309,6 +309,18 @@ def test_locks_that_nobody_carries_go_and_carried_ones_stay() -> None:
     assert set(snapshot.locks) == stamps | {snapshot.current}
 
 
+def test_an_image_that_was_upgraded_since_the_plan_is_refused_before_anything_is_written() -> None:
+    app = Application("# mine\n")
+    accepted = app.accepted(add("humanize"))
+    app.target.report_image("triggerer", "b" * 64)
+    before = app.store.peek()
+    done = app.driver().run(accepted.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.FAILED, "image-differs")
+    assert (done.problem or {})["components"] == ["triggerer"]
+    assert app.store.peek() == before
+    assert restarted(app) == []
+
+
 def test_a_third_text_before_staging_is_stale_and_nothing_is_touched() -> None:
     app = Application("# mine\n")
     accepted = app.accepted(add("humanize"))
@@ -376,7 +388,8 @@ def test_what_passes_by_itself_is_tried_again() -> None:
     app = Application()
     accepted = app.accepted(add("humanize"))
     app.faults.fail("store.write", StoreUnavailable("away"), times=3)
-    app.faults.fail("target.observe", ClusterUnavailable("away"), times=3)
+    app.faults.fail("target.observe", ClusterUnavailable("away"), times=2)
+    app.faults.fail("target.observe_preflight", ClusterUnavailable("away"), times=3)
     assert app.driver().run(accepted.id).state is State.SUCCEEDED
 
 

@@ -135,3 +135,33 @@ def test_a_selector_is_written_as_a_query_takes_it() -> None:
         ],
     }
     assert stamping.selector_text(selector) == "app=airflow,component=worker,tier in (a,b),x notin (c),y,!z"
+
+
+def _rolling(surge: int | str, unavailable: int | str) -> Object:
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "replicas", "down"),
+    [
+        ({"type": "Recreate"}, 3, True),
+        ({"type": "Recreate"}, 0, False),
+        (_rolling(0, 1), 1, True),
+        (_rolling(0, 1), 2, False),
+        (_rolling(1, 1), 1, True),
+        (_rolling(1, 0), 1, False),
+        (_rolling("100%", "50%"), 1, False),
+        (_rolling("100%", "50%"), 2, False),
+        (_rolling("25%", "100%"), 4, True),
+        (_rolling("0%", "25%"), 1, True),
+        ({}, 1, False),
+    ],
+)
+def test_a_deployment_that_stops_all_pods_first_says_so(strategy: Object, replicas: int, *, down: bool) -> None:
+    found = deployment(replicas=replicas, strategy=strategy)
+    assert (found.goes_down() is not None) is down
+
+
+@pytest.mark.parametrize(("replicas", "down"), [(0, False), (1, True), (2, False)])
+def test_a_stateful_set_of_one_goes_down(replicas: int, *, down: bool) -> None:
+    assert (stateful_set(replicas=replicas).goes_down() is not None) is down

@@ -255,6 +255,17 @@ def test_what_a_person_should_know_is_told() -> None:
     assert "2 tasks run" in messages
 
 
+def test_components_that_are_down_while_they_restart_are_named() -> None:
+    asked = inputs("a\n", "a\nb\n", old={"a": "1"}, new={"a": "1", "b": "1"})
+    scheduler = dataclasses.replace(asked.statuses["scheduler"], down="the strategy Recreate stops all pods first")
+    asked = dataclasses.replace(asked, statuses={**asked.statuses, "scheduler": scheduler})
+    (warning,) = make_plan(asked).warnings
+    assert warning.code == "goes-down"
+    assert warning.message.endswith(": scheduler (the strategy Recreate stops all pods first).")
+    elsewhere = dataclasses.replace(asked, configured_components=("triggerer",))
+    assert codes(make_plan(elsewhere)) == [], "what does not restart does not go down"
+
+
 def test_a_whole_text_is_told_as_changes() -> None:
     assert changes_between("a==1\nb\nc\nd\n", "d\nA==2\nc # same\nnew\nnew; os_name=='nt'\n") == (
         Change(Action.UPDATE, "A==2"),

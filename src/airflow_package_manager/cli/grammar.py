@@ -72,7 +72,12 @@ def _add_reading(commands: Subparsers) -> None:
     parser = _command(commands, "diff", "reading:difference", "Show how the requirements differ between revisions.")
     parser.add_argument("before", type=_revision, help="a revision")
     parser.add_argument("after", type=_revision, nargs="?", help="a later revision (default: the file as it is now)")
-    _command(commands, "doctor", "reading:doctor", "Look at what users get wrong, and say the next action.")
+    parser = _command(commands, "doctor", "reading:doctor", "Look at what users get wrong, and say the next action.")
+    parser.add_argument(
+        "--repair",
+        action="store_true",
+        help="first write lost or torn locks back from the database; restarts nothing",
+    )
     _command(commands, "config", "running:show_config", "Print every setting, its value, and where it came from.")
 
 

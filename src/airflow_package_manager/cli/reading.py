@@ -1,4 +1,4 @@
-"""Commands that only look."""
+"""Commands that only look, but for `doctor --repair`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from airflow_package_manager.cli import rendering
 from airflow_package_manager.cli.application import Application
 from airflow_package_manager.cli.exit_status import FAILED, OK
-from airflow_package_manager.cli.terminal import say, say_json
+from airflow_package_manager.cli.terminal import say, say_json, tell
 from airflow_package_manager.domain.inventory import CheckStatus
 from airflow_package_manager.domain.operation import Operation
 from airflow_package_manager.domain.planning import text_difference
@@ -76,8 +76,11 @@ def difference(arguments: argparse.Namespace) -> int:
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """Print every check; the exit status tells whether one failed."""
+    """Repair when asked to, then print every check; the exit status tells whether one failed."""
     application: Application = arguments.opened(drive=False)
+    if arguments.repair:
+        done = application.manager.repair(application.principal)
+        tell(f"Written back from the database: {done}." if done.is_needed() else "No lock had to be repaired.")
     found = application.manager.health(application.principal)
     lines: list[str] = []
     for check in found:

@@ -106,7 +106,7 @@ class PlanWarning:
     """Something a person should know before applying; stops nothing."""
 
     code: str
-    """yanked, pre-release, downgrade, edited-by-hand, image-unknown, running-tasks, one-replica, metadata-unknown,
+    """yanked, pre-release, downgrade, edited-by-hand, image-unknown, running-tasks, goes-down, metadata-unknown,
     runs-at-start, own-lines-kept, gitops-owner, api-server-not-restarted, restored-resolved-anew …"""
     message: str
 

@@ -103,6 +103,13 @@ def _of_components(
             f"{', '.join(sorted(unknown))}: not known which packages the image has; the check before the rollout will"
             " tell for the component that it runs in.",
         )
+    down = [f"{name} ({statuses[name].down})" for name in components if name in statuses and statuses[name].down]
+    if down:
+        yield PlanWarning(
+            "goes-down",
+            "Nothing of this runs while it restarts, and until it has gone back if the change fails:"
+            f" {', '.join(down)}.",
+        )
     if running_tasks and components:
         tasks = "1 task runs" if running_tasks == 1 else f"{running_tasks} tasks run"
         yield PlanWarning("running-tasks", f"{tasks} now; the restarts may meet them.")

@@ -80,6 +80,8 @@ class ComponentStatus:
     """What keeps it from being current is no package's fault: image, quota, admission, room on the nodes."""
     unverified: str | None = None
     """Why CURRENT says nothing about packages: nobody runs, or nobody reports what was installed."""
+    down: str | None = None
+    """Why nothing of it runs for a while whenever it restarts; None where something does, or the target cannot tell."""
     stopping: float = 0.0
     """Seconds that one instance may take to stop before the next one starts, where the target knows."""
 

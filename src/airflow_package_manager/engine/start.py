@@ -13,7 +13,7 @@ from airflow_package_manager.domain.events import Kind, event
 from airflow_package_manager.domain.lock import Lock
 from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import Plan, StoreSnapshot
-from airflow_package_manager.domain.planning import text_difference
+from airflow_package_manager.domain.planning import require_same_image, text_difference
 from airflow_package_manager.domain.policy import raise_for
 from airflow_package_manager.domain.reasons import reason
 from airflow_package_manager.domain.requirements import RequirementsFile
@@ -118,6 +118,7 @@ def _obstacle(step: Step, snapshot: StoreSnapshot) -> Mapping[str, Any] | None:
             return None
         step.world.store.check_write()
         if plan.lock_changes():
+            _require_same_image(step)
             for component in plan.components:
                 step.world.target.check_restart(component)
     except PackageManagerError as error:
@@ -125,6 +126,14 @@ def _obstacle(step: Step, snapshot: StoreSnapshot) -> Mapping[str, Any] | None:
             raise
         return error.as_problem()
     return None
+
+
+def _require_same_image(step: Step) -> None:
+    """Raise `ImageDiffers`: an image upgraded since the plan would meet a lock that no check tried on it."""
+    target = step.world.target
+    require_same_image(
+        {name: target.observe(name, None) for name in step.plan.components}, step.world.installed.image()
+    )
 
 
 def _is_as_accepted(step: Step) -> bool:

@@ -83,7 +83,7 @@ class Checks:
                 CheckStatus.FAILED,
                 f"{locks} says that revision {found.current} is current, and its lock is missing or torn: pods that"
                 " start now start without packages.",
-                "Apply any change, or restore an earlier revision: both write the lock anew.",
+                "Run 'airflow-package-manager doctor --repair': it writes the lock back from the database.",
             )
         return Check(CONFIG_MAPS, CheckStatus.OK, f"{text} and {locks} can be read; revision {found.current}.")
 

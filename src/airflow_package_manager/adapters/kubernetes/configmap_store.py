@@ -158,7 +158,8 @@ class ConfigMapStore:
             raise StoreUnavailable(
                 f"The key {CURRENT} of ConfigMap {self._locks_name} in namespace {self._namespace} is no revision.",
                 next_action=f"Remove the key: kubectl -n {self._namespace} patch configmap {self._locks_name} --type"
-                f" merge -p '{{\"data\":{{\"{CURRENT}\":null}}}}'; 'airflow-package-manager doctor' repairs the rest.",
+                f" merge -p '{{\"data\":{{\"{CURRENT}\":null}}}}'; 'airflow-package-manager doctor --repair' writes it"
+                " back.",
             )
         return int(match[1])
 

@@ -93,6 +93,23 @@ class Workload:
         """Tell whether its pods have this init container."""
         return any(one.get("name") == installer for one in self.template["spec"].get("initContainers") or ())
 
+    def goes_down(self) -> str | None:
+        """Return why a rolling update stops all of its pods before a new one runs, None where one of them goes on."""
+        count = self.replicas
+        if self.kind == STATEFUL_SET:
+            return "the only pod of a StatefulSet stops before the next one starts" if count == 1 else None
+        strategy = self.object["spec"].get("strategy") or {}
+        if count and strategy.get("type") == "Recreate":
+            return "the strategy Recreate stops all pods first"
+        rolling = strategy.get("rollingUpdate") or {}
+        surge = _share(rolling.get("maxSurge", "25%"), count, up=True)
+        unavailable = _share(rolling.get("maxUnavailable", "25%"), count, up=False)
+        if not surge and not unavailable:  # the API server refuses two zeros; two shares may still come to nothing
+            unavailable = 1
+        if 0 < count <= unavailable:
+            return f"maxSurge {surge} and maxUnavailable {unavailable} stop {'it' if count == 1 else 'all'} first"
+        return None
+
     def stamp(self) -> Stamp:
         """Return its stamp; raises `UnsupportedWorkload` for an annotation that no package manager wrote."""
         text = _annotations(self.template).get(ANNOTATION)
@@ -208,6 +225,15 @@ def selector_text(selector: Object) -> str:
         }
         parts.append(words[row["operator"]])
     return ",".join(parts)
+
+
+def _share(number: int | str, count: int, *, up: bool) -> int:
+    """Return a number of pods, or a percentage of them, as the controller rounds it."""
+    text = str(number)
+    if not text.endswith("%"):
+        return int(text)
+    of_hundred = int(text[:-1]) * count
+    return -(-of_hundred // 100) if up else of_hundred // 100
 
 
 def _annotations(annotated: Object) -> Object:

@@ -148,6 +148,7 @@ def component_status(name: str, sight: Sight, wanted: Wanted, heard_at: float) -
         final=verdict.final,
         infrastructure=verdict.infrastructure,
         unverified=unverified,
+        down=sight.workload.goes_down(),
         stopping=sight.workload.grace,
     )
 

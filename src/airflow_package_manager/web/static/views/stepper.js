@@ -41,7 +41,7 @@ export function steps(operation, events) {
   } else {
     list.push({ label: "Preflight", mark: far <= 1 ? (back ? "bad" : "now") : "done", note: "" });
     for (const one of operation.components) {
-      list.push({ label: one.name, mark: componentMark(one, far, back), note: one.stage === "done" && !back ? one.verified ?? "" : "" });
+      list.push({ label: one.name, ...(back ? goingBack(one, far, operation, events) : goingForward(one, far)) });
     }
     list.push({ label: "Verify", mark: at(3), note: "" });
   }
@@ -55,13 +55,37 @@ export function steps(operation, events) {
 /**
  * @param {import("../wire.d.ts").ComponentProgress} one
  * @param {number} far
- * @param {boolean} back
- * @returns {Mark}
+ * @returns {{mark: Mark, note: string}}
  */
-function componentMark(one, far, back) {
-  if (one.stage === "waiting" || far < 2) return back ? "skipped" : "next";
-  if (one.stage === "done") return back ? "back" : one.unverified === null ? "done" : "unsure";
-  return back ? "bad" : "now";
+function goingForward(one, far) {
+  if (one.stage === "waiting" || far < 2) return { mark: "next", note: "" };
+  if (one.stage === "done") return { mark: one.unverified === null ? "done" : "unsure", note: one.verified ?? "" };
+  return { mark: "now", note: "" };
+}
+
+/**
+ * "Put back" is said of what was put back only: the problem of an operation that failed names what was not.
+ *
+ * @param {import("../wire.d.ts").ComponentProgress} one
+ * @param {number} far
+ * @param {Operation} operation
+ * @param {readonly Event[]} events
+ * @returns {{mark: Mark, note: string}}
+ */
+function goingBack(one, far, operation, events) {
+  if (one.stage === "waiting" || far < 2) return { mark: "skipped", note: "" };
+  if (operation.state === "FAILED" && named(operation.problem).includes(one.name)) return { mark: "bad", note: "not put back" };
+  if (one.stage !== "done") return { mark: "bad", note: "" };
+  const told = events.some((event) => event.kind === "component.restored" && event.component === one.name);
+  return operation.state === "ROLLING_BACK" && !told ? { mark: "next", note: "to be put back" } : { mark: "back", note: "" };
+}
+
+/**
+ * @param {Operation["problem"]} problem
+ * @returns {readonly unknown[]} the components that it names
+ */
+function named(problem) {
+  return problem && Array.isArray(problem.components) ? problem.components : [];
 }
 
 /** @type {Record<Mark, string>} */
