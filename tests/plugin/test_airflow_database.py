@@ -20,6 +20,8 @@ from airflow.utils.session import create_session
 from datetime import datetime, timedelta, timezone
 
 import_all_models()
+if airflow.__version__.startswith("2."):
+    import airflow.providers.fab.auth_manager.models  # its tables name users
 Base.metadata.create_all(settings.engine)
 from airflow.jobs.job import Job, JobState
 from airflow.models.dag import DagModel
