@@ -20,8 +20,8 @@ $(VENV)/.node: package.json package-lock.json | $(READY)
 	npm ci --silent --no-audit --no-fund --ignore-scripts
 	touch $@
 
-demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopback
-	$(BIN)/python -m testenv.demo
+demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopback (AIRFLOW=2.11: that one)
+	$(BIN)/python -m testenv.demo $(AIRFLOW)
 
 demo-kubernetes: $(READY) ## Start a real Airflow in real pods on this machine (Linux, root), on loopback
 	$(BIN)/python -m testenv.node
@@ -58,6 +58,8 @@ lock: $(READY) ## Pin the development environment anew
 		requirements/dev.in --output-file requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		requirements/node.in --output-file requirements/node.txt
+	for version in 3.3 2.11; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
+		--python-version 3.11 requirements/airflow-$$version.in --output-file requirements/airflow-$$version.txt; done
 
 clean: ## Remove what the commands above made here
 	rm -rf $(VENV) node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .demo

@@ -1,4 +1,4 @@
-"""A virtual environment with a pinned Airflow and our wheel, cached outside the repository by the hash of its inputs.
+"""Virtual environments with a pinned Airflow and our wheel, cached outside the repository by the hash of their inputs.
 
 It stands for the image: what the tests and the demo run is installed the way a user installs it, not editable.
 """
@@ -80,4 +80,4 @@ def _prune(root: Path, pattern: str, keep: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(build())
+    print(build(*sys.argv[1:]))

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from testenv import airflow_environment, airflow_home
+from testenv import airflow_environment, airflow_home, airflows
 
 HOME = airflow_environment.REPOSITORY / ".demo"
 DAG = '''"""Draws a table; cannot be imported until an admin adds prettytable."""
@@ -37,14 +37,15 @@ table_demo()
 def main() -> int:
     """Build, prepare, start, tell where to look, and stop everything at Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
+    version = sys.argv[1] if len(sys.argv) > 1 else airflows.NEWEST
     print(
-        "Building an environment with Airflow 3.3.2 and this plugin (only the first time takes a while) …", flush=True
+        f"Building an environment with Airflow {version} and this plugin (only the first time takes a while),"
+        f" and preparing {HOME} …",
+        flush=True,
     )
-    python = airflow_environment.build()
     shutil.rmtree(HOME, ignore_errors=True)
-    print(f"Preparing {HOME} …", flush=True)
-    airflow = airflow_home.prepare(HOME, python, dags={"table_demo.py": DAG})
-    print("Starting api-server, scheduler, dag-processor and triggerer …", flush=True)
+    airflow = airflows.prepare(version, HOME, dags={"table_demo.py": DAG})
+    print(f"Starting {', '.join(airflow.components)} …", flush=True)
     started = time.monotonic()
     try:
         with airflow_home.running(airflow):

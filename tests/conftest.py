@@ -1,9 +1,10 @@
-"""What several rooms of tests share: one real Airflow and one package index, started when the first test asks."""
+"""What several rooms of tests share: real Airflows and one package index, started when the first test asks."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,10 @@ class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest
 
     def _split_scope(self, nodeid: str) -> str:
         room = nodeid.split("/")[1]
+        if "test_adapter_contract" in nodeid:
+            return "contract of the adapters"  # starts web servers of its own
+        if room in {"browser", "plugin"} and ("airflow2" in nodeid or "2.11" in nodeid):
+            return "airflow2"
         if room == "plugin" or nodeid.startswith("tests/browser/test_main_job.py"):
             return "airflow"
         if room == "contract" and "kubernetes" in nodeid.partition("[")[2]:
@@ -66,12 +71,33 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def airflow(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
-    """A real Airflow whose components are supervised.
+def airflow3(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """The newest Airflow 3 with its SimpleAuthManager, its components supervised.
 
     Tests share it to save time: each adds packages of its own, and leaves nothing broken and no operation active.
     """
-    from testenv import airflow_environment, airflow_home
+    with _running("3.3", tmp_path_factory, package_index) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def airflow2(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """The newest Airflow 2 with Flask-AppBuilder, shared in the same way."""
+    with _running("2.11", tmp_path_factory, package_index) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def airflow(airflow3: Airflow) -> Airflow:
+    """What a test runs on that is about one Airflow; a module that is about all overrides it."""
+    return airflow3
+
+
+@contextmanager
+def _running(
+    version: str, tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer
+) -> Iterator[Airflow]:
+    from testenv import airflow_home, airflows
     from tests.plugin import machine
 
     home = tmp_path_factory.mktemp("airflow")
@@ -84,9 +110,9 @@ def airflow(tmp_path_factory: pytest.TempPathFactory, package_index: PackageInde
         "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
         "AIRFLOW__PACKAGE_MANAGER__ON_FINISHED_COMMAND": shlex.join(["/bin/sh", "-c", f"cd {told}; {keep}"]),
     }
-    prepared = airflow_home.prepare(
+    prepared = airflows.prepare(
+        version,
         home,
-        airflow_environment.build(),
         dags={path.name: path.read_text() for path in (Path(__file__).parent / "data" / "dags").glob("*.py")},
         users=("admin", "admin2:admin", "op", "user", "viewer"),
         settings=settings,

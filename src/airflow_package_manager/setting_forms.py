@@ -12,8 +12,10 @@ from pathlib import Path
 
 from airflow_package_manager.web_address import host_of
 
-COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", "api-server")
-"""What Airflow 3 can run, in the default order of a rollout: what executes before what parses, the api-server last."""
+WEB_SERVERS = ("api-server", "webserver")
+"""Airflow 3's and Airflow 2's; one machine has one of them."""
+COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", *WEB_SERVERS)
+"""What Airflow can run, in the default order of a rollout: what executes before what parses, the web server last."""
 _INDEX_ADDRESS = re.compile(
     r"https?://(?:[^\s/@:?#\[\]]+|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE | re.ASCII
 )
@@ -77,8 +79,9 @@ def components(raw: str) -> tuple[str, ...]:
 
 
 def order(raw: str) -> tuple[str, ...]:
-    """Return all components, each once."""
+    """Return all components, each once; a web server that is not named comes last, where it is restarted anyway."""
     found = names(raw)
+    found += tuple(name for name in WEB_SERVERS if name not in found)
     if sorted(found) != sorted(COMPONENTS):
         raise ValueError("all of " + ", ".join(COMPONENTS) + " in the order wanted")
     return found

@@ -99,7 +99,7 @@ SETTINGS: tuple[Setting, ...] = (
         "components",
         "auto",
         forms.components,
-        "Which components a change restarts, separated by commas. `auto`: all that are there; the api-server only"
+        "Which components a change restarts, separated by commas. `auto`: all that are there; the web server only"
         " when the change brings or removes Airflow plugins or providers.",
     ),
     Setting(
@@ -107,7 +107,7 @@ SETTINGS: tuple[Setting, ...] = (
         ", ".join(COMPONENTS),
         forms.order,
         "The order of restarts when a change adds or updates. A change that only removes goes the other way round;"
-        " the api-server is last both ways.",
+        " the web server is last both ways.",
     ),
     Setting("token_lifetime", "3600", forms.seconds(60, 86400), "Seconds for which the token of a plan can be used."),
     Setting(

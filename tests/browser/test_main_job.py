@@ -1,4 +1,4 @@
-"""The demo's job in a browser: a real Airflow, the real index, from an import error to a DAG that runs, and back.
+"""The demo's job in a browser: each real Airflow, the real index, from an import error to a DAG that runs, and back.
 
 `SCREENSHOTS=directory` keeps a picture of each station.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
 
-from testenv import airflow_environment, airflow_home, demo
+from testenv import airflow_home, airflows, demo
+from testenv.airflow2_home import Airflow2
 from testenv.airflow_home import Airflow
 from tests.plugin import journey
 
@@ -25,12 +26,12 @@ ROLLOUT = 240_000
 """Milliseconds in which three components restart one after another, also on a busy machine."""
 
 
-@pytest.fixture(scope="module")
-def demonstrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
+@pytest.fixture(scope="module", params=airflows.PREPARE)
+def demonstrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """What `make demo` starts, with a shorter soak."""
-    prepared = airflow_home.prepare(
+    prepared = airflows.prepare(
+        request.param,
         tmp_path_factory.mktemp("demo"),
-        airflow_environment.build(),
         dags={"table_demo.py": demo.DAG},
         settings={"AIRFLOW__PACKAGE_MANAGER__SOAK": "3", "AIRFLOW__PACKAGE_MANAGER__STOP_TIMEOUT": "20"},
     )
@@ -49,9 +50,13 @@ def admin(demonstrated: Airflow, chromium: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_the_admin_finds_the_page_in_airflows_menu(admin: Page) -> None:
-    admin.get_by_role("button", name="Admin").click()
-    admin.get_by_role("menuitem", name="Package Manager").click()
+def test_the_admin_finds_the_page_in_airflows_menu(admin: Page, demonstrated: Airflow) -> None:
+    if isinstance(demonstrated, Airflow2):
+        admin.get_by_role("link", name="Admin", exact=True).hover()
+        admin.get_by_role("link", name="Package Manager").click()
+    else:
+        admin.get_by_role("button", name="Admin").click()
+        admin.get_by_role("menuitem", name="Package Manager").click()
     _see(_frame(admin).get_by_role("heading", name="Installed Packages"))
     _picture(admin, "1-empty")
 
@@ -132,12 +137,27 @@ def test_a_viewer_gets_a_page_that_says_so(demonstrated: Airflow, chromium: Brow
     context.close()
 
 
+def test_the_page_follows_airflows_theme(admin: Page, demonstrated: Airflow) -> None:
+    frame = _packages(admin)
+    for theme in ("dark", "light"):
+        if isinstance(demonstrated, Airflow2):
+            admin.locator("div#themeToggleButton").click()
+        else:
+            admin.evaluate("theme => localStorage.setItem('theme', theme)", theme)
+            admin.reload()
+        expect(frame.locator("html")).to_have_attribute("data-bs-theme", theme)
+        assert admin.evaluate("getComputedStyle(document.documentElement).filter") == "none", (
+            "else our colours are turned round"
+        )
+        _picture(admin, f"9-{theme}")
+
+
 def _log_in(page: Page, airflow: Airflow, user: str) -> None:
     page.goto("/")
     page.locator("input[name=username]").fill(user)
     page.locator("input[name=password]").fill(airflow.passwords[user])
-    page.locator("button[type=submit]").click()
-    page.get_by_role("button", name="Admin").wait_for()
+    page.locator("[type=submit]").click()
+    page.get_by_text("DAGs" if isinstance(airflow, Airflow2) else "Admin", exact=True).first.wait_for()
 
 
 def _see(locator: Locator, milliseconds: float = PATIENCE) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testenv import kubernetes_client
+from testenv import library_versions
 from tests.contract.kubernetes_refusals import forget
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 def _run(version: str, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *arguments],
-        env={**kubernetes_client.environment(version), **variables},
+        env={**library_versions.environment("kubernetes", version), **variables},
         cwd=HERE.parents[1],
         capture_output=True,
         text=True,
@@ -32,7 +32,7 @@ def _run(version: str, *arguments: str, **variables: str) -> subprocess.Complete
 
 @pytest.mark.cluster
 @pytest.mark.parametrize(
-    "version", [pytest.param(version, id=f"kubernetes-{version}") for version in kubernetes_client.VERSIONS]
+    "version", [pytest.param(version, id=f"kubernetes-{version}") for version in library_versions.KUBERNETES]
 )
 def test_the_contract_holds_with_each_version_of_the_client(version: str, cluster: Cluster) -> None:
     found = _run(version, "-c", "import kubernetes; print(kubernetes.__version__)")

@@ -116,7 +116,7 @@ def events(airflow: Airflow, token: str, identifier: str) -> list[dict[str, Any]
 
 def import_errors(airflow: Airflow, token: str) -> set[str]:
     """Return the names of the DAG files that cannot be imported now."""
-    status, found = airflow.request("GET", "/api/v2/importErrors", token=token)
+    status, found = airflow.request("GET", f"{airflow.rest}/importErrors", token=token)
     assert status == 200, found
     return {Path(row["filename"]).name for row in found["import_errors"]}
 
@@ -129,14 +129,14 @@ def run_dag(airflow: Airflow, token: str, dag: str) -> str:
 
 def run_state(airflow: Airflow, token: str, dag: str, run: str) -> str:
     """Return the state of a run."""
-    status, found = airflow.request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}", token=token)
+    status, found = airflow.request("GET", f"{airflow.rest}/dags/{dag}/dagRuns/{run}", token=token)
     assert status == 200, found
     return str(found["state"])
 
 
 def running(airflow: Airflow, token: str, dag: str, run: str) -> bool:
     """Tell whether a task of the run is being executed now."""
-    status, found = airflow.request("GET", f"/api/v2/dags/{dag}/dagRuns/{run}/taskInstances", token=token)
+    status, found = airflow.request("GET", f"{airflow.rest}/dags/{dag}/dagRuns/{run}/taskInstances", token=token)
     assert status == 200, found
     return any(row["state"] == "running" for row in found["task_instances"])
 
@@ -163,5 +163,5 @@ def _instances(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _triggered(airflow: Airflow, token: str, dag: str) -> dict[str, Any] | None:
-    status, found = airflow.request("POST", f"/api/v2/dags/{dag}/dagRuns", {"logical_date": None}, token=token)
+    status, found = airflow.request("POST", f"{airflow.rest}/dags/{dag}/dagRuns", airflow.new_run, token=token)
     return found if status == 200 else None

@@ -21,6 +21,13 @@ EVERY = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda row: f"{row.me
 MARKER = {"X-Package-Manager": "1"}
 
 
+@pytest.fixture(scope="module", params=["airflow3", "airflow2"])
+def airflow(request: pytest.FixtureRequest) -> Airflow:
+    """Each of them."""
+    started: Airflow = request.getfixturevalue(request.param)
+    return started
+
+
 @pytest.fixture(scope="module")
 def tokens(airflow: Airflow) -> dict[str, str]:
     return {user: airflow.token(user) for user in airflow.passwords}
@@ -42,7 +49,9 @@ def test_only_admins_get_in(airflow: Airflow, tokens: dict[str, str], endpoint: 
 
 @EVERY
 def test_an_admin_gets_past_the_door(airflow: Airflow, tokens: dict[str, str], endpoint: Endpoint) -> None:
-    status, answer = airflow.request(endpoint.method, _path(endpoint), _body(endpoint), tokens["admin"], MARKER)
+    status, answer = airflow.api(
+        endpoint.method, endpoint.path.format(**VALUES), _body(endpoint), token=tokens["admin"]
+    )
     expected = {200} if endpoint.request is None and "{id}" not in endpoint.path else {400, 404}
     if endpoint.path == "revisions/{n}":
         expected = {200, 404}  # there is a revision 0 once something was applied
@@ -68,18 +77,15 @@ def test_the_page_is_for_admins_too(airflow: Airflow, tokens: dict[str, str]) ->
         ({}, "cross-origin"),
     ],
 )
-def test_another_site_cannot_use_the_cookie_of_an_admin(
-    airflow: Airflow, tokens: dict[str, str], headers: dict[str, str], code: str
-) -> None:
-    cookie = {"Cookie": f"_token={tokens['admin']}", **MARKER}
-    assert airflow.request("GET", API + "session", headers=cookie)[0] == 200, "the cookie is good"
+def test_another_site_cannot_use_the_cookie_of_an_admin(airflow: Airflow, headers: dict[str, str], code: str) -> None:
+    cookie = _browser(airflow)
     body = {"changes": [{"action": "add", "requirement": "good-extra"}]}
     status, answer = airflow.request("POST", API + "operations", body, headers={**cookie, **headers})
     assert (status, answer["code"]) == (403, code)
 
 
-def test_our_own_page_may_use_the_cookie(airflow: Airflow, tokens: dict[str, str]) -> None:
-    headers = {"Cookie": f"_token={tokens['admin']}", "Origin": airflow.url, **MARKER}
+def test_our_own_page_may_use_the_cookie(airflow: Airflow) -> None:
+    headers = {**_browser(airflow), "Origin": airflow.url}
     status, answer = airflow.request("POST", API + "operations", {}, headers=headers)
     assert (status, answer["code"]) == (400, "malformed"), "past the door, and then nothing was asked for"
 
@@ -114,6 +120,15 @@ def test_a_hand_edit_between_plan_and_apply_makes_the_plan_stale_and_stays(
         token=tokens["admin"],
     )
     assert wrong[1]["code"] != "token-used", "the token is unspent"
+
+
+def _browser(airflow: Airflow) -> dict[str, str]:
+    """Return what the page of a logged-in admin sends with a change, but for where it comes from."""
+    cookie = {"Cookie": airflow.cookie("admin"), **MARKER}
+    status, session = airflow.request("GET", API + "session", headers=cookie)
+    assert status == 200, "the cookie is good"
+    csrf = session["csrf"]
+    return {**cookie, **({csrf["header"]: csrf["token"]} if csrf else {})}
 
 
 def _path(endpoint: Endpoint) -> str:

@@ -1,12 +1,13 @@
-"""Facts and mirror on Airflow's real models, in a fresh process with a database of its own."""
+"""Facts and mirror on the real models of each Airflow, in a fresh process with a database of its own."""
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from testenv import airflow_environment, airflows
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 SCRIPT = """
@@ -19,10 +20,11 @@ from airflow.utils.session import create_session
 from datetime import datetime, timedelta, timezone
 
 import_all_models()
+if airflow.__version__.startswith("2."):
+    import airflow.providers.fab.auth_manager.models  # its tables name users
 Base.metadata.create_all(settings.engine)
 from airflow.jobs.job import Job, JobState
 from airflow.models.dag import DagModel
-from airflow.models.dagbundle import DagBundleModel
 from airflow.models.errors import ParseImportError
 from airflow.models.log import Log
 from sqlalchemy import select
@@ -39,8 +41,12 @@ with create_session() as session:
         job.job_type, job.state, job.hostname, job.latest_heartbeat = kind, state, "one", now
         job.start_date = now - timedelta(minutes=5)
         session.add(job)
-    session.add(ParseImportError(bundle_name="dags", filename="a/b.py", timestamp=now, stacktrace="x" * 9000 + "cause"))
-    session.add(DagBundleModel(name="dags"))
+    bundled = hasattr(DagModel, "bundle_name")
+    bundle = {"bundle_name": "dags"} if bundled else {}
+    session.add(ParseImportError(**bundle, filename="a/b.py", timestamp=now, stacktrace="x" * 9000 + "cause"))
+    if bundled:
+        from airflow.models.dagbundle import DagBundleModel
+        session.add(DagBundleModel(name="dags"))
     session.flush()
     for name, minutes, told in (
         ("one", 5, {}), ("two", 5, {}), ("three", -5, {}),
@@ -49,7 +55,10 @@ with create_session() as session:
         at = now - timedelta(minutes=minutes)
         file = "same.py" if name in ("one", "two") else name + ".py"
         told = {"is_stale": False, "has_import_errors": False, **told}
-        session.add(DagModel(dag_id=name, bundle_name="dags", relative_fileloc=file, last_parsed_time=at, **told))
+        if not bundled:
+            told["is_active"] = not told.pop("is_stale")
+        where = {**bundle, "relative_fileloc": file} if bundled else {"fileloc": "/dags/" + file}
+        session.add(DagModel(dag_id=name, last_parsed_time=at, **where, **told))
 facts = AirflowDatabaseFacts()
 
 class Lines(logging.Handler):
@@ -85,12 +94,19 @@ print(json.dumps({
 NOON = 1795435200.0
 
 
+@pytest.fixture(scope="module", params=airflows.PREPARE)
+def version(request: pytest.FixtureRequest) -> str:
+    chosen: str = request.param
+    return chosen
+
+
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def found(version: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    python = airflow_environment.build(version)
     home = tmp_path_factory.mktemp("airflow")
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SOURCE), "HOME": str(home), "AIRFLOW_HOME": str(home)}
     ended = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=180, check=False
+        [str(python), "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=180, check=False
     )
     assert ended.returncode == 0, ended.stderr
     values: dict[str, Any] = json.loads(ended.stdout.splitlines()[-1])
@@ -103,8 +119,9 @@ def test_only_running_jobs_are_heartbeats_and_some_components_keep_none(found: d
     assert found["without"] == [None, None]
 
 
-def test_import_errors_keep_the_end_of_their_trace(found: dict[str, Any]) -> None:
-    assert found["errors"] == [["dags/a/b.py", NOON, 4000, "cause"]]
+def test_import_errors_keep_the_end_of_their_trace(found: dict[str, Any], version: str) -> None:
+    file = "a/b.py" if version == "2.11" else "dags/a/b.py"
+    assert found["errors"] == [[file, NOON, 4000, "cause"]]
 
 
 def test_a_file_is_parsed_when_its_dags_or_its_error_are_young(found: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from airflow_package_manager.plugin import broken
+from airflow_package_manager.plugin import broken_fastapi
 from tests.web.client import Client
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
@@ -41,7 +41,7 @@ def test_the_property_answers_with_another_application_and_is_loud(tmp_path: Pat
 
 
 def test_its_page_and_its_problem_are_honest() -> None:
-    client = Client(broken.create())
+    client = Client(broken_fastapi.create())
     page = client.get("/")
     assert (page.status, page.headers["content-type"]) == (503, "text/html; charset=utf-8")
     assert "could not start" in page.text

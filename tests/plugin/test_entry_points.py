@@ -29,6 +29,13 @@ class Restarted:
     """Of the DAG that sleeps."""
 
 
+@pytest.fixture(scope="module", params=["airflow3", "airflow2"])
+def airflow(request: pytest.FixtureRequest) -> Airflow:
+    """Each of them."""
+    started: Airflow = request.getfixturevalue(request.param)
+    return started
+
+
 @pytest.fixture(scope="module")
 def restarted(airflow: Airflow) -> Restarted:
     token = airflow.token("admin")
@@ -42,9 +49,10 @@ def restarted(airflow: Airflow) -> Restarted:
     return Restarted(before, planned, journey.ended(airflow, token, planned["id"]), run)
 
 
-def test_the_plan_names_the_api_server_last_and_the_running_task(restarted: Restarted) -> None:
+def test_the_plan_names_the_web_server_last_and_the_running_task(airflow: Airflow, restarted: Restarted) -> None:
     plan = restarted.planned["plan"]
-    assert plan["components"] == ["scheduler", "triggerer", "dag-processor", "api-server"]
+    executing = [name for name in ("scheduler", "triggerer", "dag-processor") if name in airflow.components]
+    assert plan["components"] == [*executing, airflow.web_server]
     assert "running-tasks" in {warning["code"] for warning in plan["warnings"]}
 
 
@@ -62,10 +70,10 @@ def test_plugins_and_providers_are_there_in_the_server_and_on_the_command_line(
 ) -> None:
     assert restarted.done["state"] == "SUCCEEDED", restarted.done["problem"]
     token = airflow.token("admin")
-    status, found = airflow.request("GET", "/api/v2/plugins", token=token)
+    status, found = airflow.request("GET", f"{airflow.rest}/plugins", token=token)
     assert status == 200
     assert "good_plugin" in {plugin["name"] for plugin in found["plugins"]}
-    status, found = airflow.request("GET", "/api/v2/providers", token=token)
+    status, found = airflow.request("GET", f"{airflow.rest}/providers", token=token)
     assert status == 200
     assert PROVIDER in {provider["package_name"] for provider in found["providers"]}
     assert "good_plugin" in {row["name"] for row in _listed(airflow, "plugins")}
@@ -79,7 +87,7 @@ def test_a_console_script_is_found_by_a_task(airflow: Airflow, restarted: Restar
     assert journey.finished(airflow, token, "uses_script", run) == "success"
 
 
-def test_a_task_of_a_minute_survives_the_restart_of_scheduler_and_api_server(
+def test_a_task_of_a_minute_survives_the_restart_of_scheduler_and_web_server(
     airflow: Airflow, restarted: Restarted
 ) -> None:
     token = airflow.token("admin")

@@ -3,10 +3,11 @@
 import json
 import statistics
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from testenv import airflow_environment, airflows
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RUNS = 5
@@ -23,14 +24,15 @@ print(json.dumps({"seconds": seconds, "new": sorted(set(sys.modules) - before)})
 """
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
+@pytest.fixture(scope="module", params=airflows.PREPARE)
+def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
+    python = airflow_environment.build(request.param)
     home = tmp_path_factory.mktemp("airflow")
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SOURCE), "AIRFLOW_HOME": str(home), "HOME": str(home)}
     found = []
     for _ in range(RUNS + 1):  # the first one writes the byte code
         ended = subprocess.run(
-            [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=60, check=True
+            [str(python), "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=60, check=True
         )
         found.append(json.loads(ended.stdout.splitlines()[-1]))
     return found[1:]

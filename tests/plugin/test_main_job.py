@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.airflow
 
-EXECUTING_FIRST = ["scheduler", "triggerer", "dag-processor"]
+EXECUTING_FIRST = ("scheduler", "triggerer", "dag-processor")
+
+
+PARSES = {"api-server": "dag-processor", "webserver": "scheduler"}
+"""Web server → what reads DAG files beside it, by default."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,19 @@ class Added:
     after: dict[str, int]
     second_later: tuple[int, Any]
     used_again: tuple[int, Any]
+
+
+@pytest.fixture(scope="module", params=["airflow3", "airflow2"])
+def airflow(request: pytest.FixtureRequest) -> Airflow:
+    """Each of them."""
+    started: Airflow = request.getfixturevalue(request.param)
+    return started
+
+
+@pytest.fixture(scope="module")
+def restarting(airflow: Airflow) -> list[str]:
+    """The components that a change restarts, in this order."""
+    return [name for name in EXECUTING_FIRST if name in airflow.components]
 
 
 @pytest.fixture(scope="module")
@@ -59,30 +76,30 @@ def added(airflow: Airflow) -> Added:
     )
 
 
-def test_the_plan_says_what_will_happen_and_restarts_nothing(added: Added) -> None:
+def test_the_plan_says_what_will_happen_and_restarts_nothing(added: Added, restarting: list[str]) -> None:
     assert added.planned["state"] == "PLANNED", added.planned["problem"]
     plan = added.planned["plan"]
     effects = {row["name"]: (row["effect"], row["after"]) for row in plan["package_changes"]}
     assert effects == {"good-with-dependency": ("new", "1.0"), "good-package": ("new", "2.0")}
-    assert plan["components"] == EXECUTING_FIRST
+    assert plan["components"] == restarting
     assert added.after_plan == added.before
 
 
-def test_components_restart_one_after_another(airflow: Airflow, added: Added) -> None:
+def test_components_restart_one_after_another(airflow: Airflow, added: Added, restarting: list[str]) -> None:
     assert added.done["state"] == "SUCCEEDED", added.done["problem"]
-    assert {name for name, pid in added.before.items() if added.after[name] != pid} == set(EXECUTING_FIRST)
+    assert {name for name, pid in added.before.items() if added.after[name] != pid} == set(restarting)
     events = journey.events(airflow, airflow.token("admin"), added.planned["id"])
     kinds = [row["kind"] for row in events]
     assert (kinds[0], kinds[-1]) == ("plan.requested", "operation.succeeded")
     steps = [(row["component"], row["kind"].rpartition(".")[2]) for row in events if row["component"]]
-    assert steps == [(name, step) for name in EXECUTING_FIRST for step in ("restarting", "current")]
+    assert steps == [(name, step) for name in restarting for step in ("restarting", "current")]
 
 
 def test_the_server_that_did_not_need_to_restart_is_current_and_says_on_what(airflow: Airflow, added: Added) -> None:
     assert added.done["state"] == "SUCCEEDED", added.done["problem"]
     status, found = airflow.api("GET", "components", token=airflow.token("admin"))
     assert status == 200
-    [server] = [row for row in found["components"] if row["name"] == "api-server"]
+    [server] = [row for row in found["components"] if row["name"] == airflow.web_server]
     assert server["status"] == "Current"
     if server["stamp"] is None:  # else an earlier test had it restarted
         assert "at its next start" in server["instances"][0]["message"]
@@ -99,7 +116,7 @@ def test_the_dag_that_could_not_be_imported_runs(airflow: Airflow, added: Added)
 def test_a_package_that_a_dag_still_imports_is_not_removed(airflow: Airflow, added: Added) -> None:
     assert added.done["state"] == "SUCCEEDED", added.done["problem"]
     token, text = airflow.token("admin"), machine.requirements(airflow)
-    removed = journey.command(airflow, "remove", "--yes", "good-with-dependency", components="dag-processor")
+    removed = journey.command(airflow, "remove", "--yes", "good-with-dependency", components=PARSES[airflow.web_server])
     assert removed.returncode == 10, removed.stdout + removed.stderr
     assert "needs_good_package.py" in removed.stdout
     assert "correct the DAGs first" in removed.stdout

@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-NAMES = ("AIRFLOW__API__", "AIRFLOW__WORKERS__", "AIRFLOW_PACKAGE_MANAGER_SITE")
+NAMES = ("AIRFLOW__API__", "AIRFLOW__WEBSERVER__", "AIRFLOW__WORKERS__", "AIRFLOW_PACKAGE_MANAGER_SITE")
 
 
 def main() -> int:

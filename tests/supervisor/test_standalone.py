@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import configparser
 import json
 import os
 import signal
@@ -14,24 +15,31 @@ import pytest
 
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.installer import processes
-from airflow_package_manager.installer.standalone import COMPONENTS, environment_of, standalone
+from airflow_package_manager.installer.generation import AIRFLOW_2, AIRFLOW_3, Generation, installed
+from airflow_package_manager.installer.standalone import environment_of, standalone
 from airflow_package_manager.settings import load
 from tests.supervisor.house import HERE, SOURCE, eventually
 
 START = """
 import sys
 from airflow_package_manager import settings
+from airflow_package_manager.installer import generation
 from airflow_package_manager.installer.standalone import standalone
 airflow = [sys.executable, sys.argv[1], sys.argv[2]]
-sys.exit(standalone(settings.load(), host="127.0.0.1", port=int(sys.argv[3]), airflow=airflow))
+sys.exit(standalone(
+    settings.load(), host="127.0.0.1", port=int(sys.argv[3]), airflow=airflow,
+    generation=getattr(generation, sys.argv[4]),
+))
 """
 
 
 class Standalone:
-    def __init__(self, home: Path, port: int, **environment: str) -> None:
+    def __init__(self, home: Path, port: int, generation: Generation = AIRFLOW_3, **environment: str) -> None:
         self.log = home / "airflow.log"
+        self.generation = generation
+        name = "AIRFLOW_2" if generation is AIRFLOW_2 else "AIRFLOW_3"
         self.process = subprocess.Popen(
-            [sys.executable, "-c", START, str(HERE / "light_airflow.py"), str(self.log), str(port)],
+            [sys.executable, "-c", START, str(HERE / "light_airflow.py"), str(self.log), str(port), name],
             env={**os.environ, "PYTHONPATH": str(SOURCE), "AIRFLOW_HOME": str(home), **environment},
         )
 
@@ -39,7 +47,7 @@ class Standalone:
         return [json.loads(line) for line in self.log.read_text().splitlines()] if self.log.exists() else []
 
     def all_up(self) -> list[dict[str, Any]]:
-        return eventually(lambda: found if len(found := self.events()) == 5 else None, 20)
+        return eventually(lambda: found if len(found := self.events()) > len(self.generation.components) else None, 20)
 
     def below(self) -> tuple[processes.Process, ...]:
         return processes.descendants(self.process.pid)
@@ -52,9 +60,9 @@ def port() -> int:
         return int(listener.getsockname()[1])
 
 
-@pytest.fixture
-def running(tmp_path: Path, port: int) -> Iterator[Standalone]:
-    found = Standalone(tmp_path, port)
+@pytest.fixture(params=[AIRFLOW_3, AIRFLOW_2], ids=["airflow3", "airflow2"])
+def running(tmp_path: Path, port: int, request: pytest.FixtureRequest) -> Iterator[Standalone]:
+    found = Standalone(tmp_path, port, request.param)
     below: tuple[processes.Process, ...] = ()
     try:
         found.all_up()
@@ -67,20 +75,24 @@ def running(tmp_path: Path, port: int) -> Iterator[Standalone]:
 
 
 def test_everything_starts_after_the_migration(running: Standalone, port: int) -> None:
-    events = running.events()
+    events, generation = running.events(), running.generation
     assert events[0]["argv"] == ["db", "migrate"]
-    assert sorted(event["argv"] for event in events[1:]) == sorted([name, *COMPONENTS[name]] for name in COMPONENTS)
+    wanted = sorted([name, *options] for name, options in generation.components.items())
+    assert sorted(event["argv"] for event in events[1:]) == wanted
+    section = "API" if generation is AIRFLOW_3 else "WEBSERVER"
     for event in events[1:]:
-        assert event["environment"]["AIRFLOW__API__BASE_URL"] == f"http://127.0.0.1:{port}"
-        assert event["environment"]["AIRFLOW__API__PORT"] == str(port)
-        assert event["environment"]["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "101"
+        assert event["environment"][f"AIRFLOW__{section}__BASE_URL"] == f"http://127.0.0.1:{port}"
+        assert event["environment"][generation.port] == str(port)
+        assert event["environment"].get("AIRFLOW__WORKERS__EXECUTION_API_RETRIES") == (
+            "101" if generation is AIRFLOW_3 else None
+        ), "only where tasks call the web server"
         assert os.getsid(event["pid"]) == event["pid"]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_leaves_no_process(running: Standalone, signum: int) -> None:
     below = running.below()
-    assert len(below) == 8
+    assert len(below) == 2 * len(running.generation.components)
     running.process.send_signal(signum)
     assert running.process.wait(15) == 0
     assert [found for found in below if processes.is_alive(found)] == []
@@ -96,7 +108,7 @@ def test_what_was_started_dies_with_it(running: Standalone) -> None:
 def test_a_component_that_ends_is_started_again(running: Standalone) -> None:
     scheduler = next(event["pid"] for event in running.events() if event["argv"][0] == "scheduler")
     os.kill(scheduler, signal.SIGKILL)
-    again = eventually(lambda: next((event for event in running.events()[5:]), None), 15)
+    again = eventually(lambda: next(iter(running.events()[len(running.generation.components) + 1 :]), None), 15)
     assert again["argv"][0] == "scheduler"
 
 
@@ -125,12 +137,28 @@ def test_a_port_that_cannot_be_is_refused(tmp_path: Path, port: int) -> None:
 def test_what_is_configured_is_not_overruled(tmp_path: Path) -> None:
     home = {"AIRFLOW_HOME": str(tmp_path)}
     found = load(home)
-    assert environment_of(home, found, "127.0.0.1", 9)["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:9"
+    made = environment_of(home, found, "127.0.0.1", 9, AIRFLOW_3)
+    assert made["AIRFLOW__API__BASE_URL"] == "http://127.0.0.1:9"
     (tmp_path / "airflow.cfg").write_text(
         "[api]\nbase_url = http://example.com/team\n[workers]\nmax_failed_heartbeats=9"
     )
-    assert "AIRFLOW__API__BASE_URL" not in environment_of(home, found, "127.0.0.1", 9)
-    given = environment_of({**home, "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "3"}, found, "127.0.0.1", 9)
+    assert "AIRFLOW__API__BASE_URL" not in environment_of(home, found, "127.0.0.1", 9, AIRFLOW_3)
+    given = environment_of({**home, "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "3"}, found, "127.0.0.1", 9, AIRFLOW_3)
     assert given["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "3"
     assert "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS" not in given
     assert given["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"] == "530"
+
+
+def test_the_dag_processor_of_airflow_2_runs_by_itself_where_it_is_configured_to() -> None:
+    nothing, file = configparser.ConfigParser(), configparser.ConfigParser()
+    file.read_string("[scheduler]\nstandalone_dag_processor = True")
+    variable = "AIRFLOW__SCHEDULER__STANDALONE_DAG_PROCESSOR"
+    assert list(AIRFLOW_2.commands({}, nothing)) == ["webserver", "scheduler", "triggerer"]
+    assert "dag-processor" in AIRFLOW_2.commands({}, file)
+    assert "dag-processor" in AIRFLOW_2.commands({variable: "1"}, nothing)
+    assert "dag-processor" not in AIRFLOW_2.commands({variable: "False"}, file)
+    assert "dag-processor" in AIRFLOW_3.commands({}, nothing)
+
+
+def test_the_generation_is_that_of_the_installed_airflow() -> None:
+    assert installed() is AIRFLOW_3

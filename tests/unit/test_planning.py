@@ -34,7 +34,7 @@ from tests.unit import made
 
 IMAGE = made.image({"apache-airflow-core": "3.3.2", "protobuf": "6.33.6", "requests": "2.32.5"})
 PRINT = IMAGE.fingerprint()
-ALL = {name: made.status(name, image_print=PRINT) for name in COMPONENTS if name != "worker"}
+ALL = {name: made.status(name, image_print=PRINT) for name in COMPONENTS if name not in {"worker", "webserver"}}
 
 
 def inputs(
@@ -324,3 +324,15 @@ def test_a_difference_is_shown_as_people_know_it(before: str, after: str, differ
 @given(st.text("ab\r\n", max_size=8), st.text("ab\r\n", max_size=8))
 def test_texts_that_differ_have_a_difference(before: str, after: str) -> None:
     assert (text_difference(before, after) == "") is (before == after)
+
+
+@pytest.mark.parametrize("groups", [("airflow.plugins",), ()])
+def test_the_webserver_of_airflow_2_is_what_the_api_server_of_airflow_3_is(groups: tuple[str, ...]) -> None:
+    brings = {"a": ResolvedDistribution("a", "1", (), groups)}
+    known = inputs("", "a\n", new={"a": "1"}, known=brings)
+    statuses = {name: ALL[name] for name in ("scheduler", "triggerer")}
+    webserver = made.status("webserver", image_print=PRINT)
+    plan = make_plan(dataclasses.replace(known, statuses={"webserver": webserver, **statuses}))
+    assert plan.components == ("scheduler", "triggerer", *(["webserver"] if groups else []))
+    alone = make_plan(dataclasses.replace(known, statuses={"webserver": webserver}))
+    assert alone.components == ("webserver",)

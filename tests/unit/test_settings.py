@@ -81,6 +81,12 @@ def test_lists_are_read(home: dict[str, str]) -> None:
     assert loaded.rollout_order == tuple(reversed(COMPONENTS))
 
 
+def test_an_order_that_leaves_out_the_web_server_of_another_airflow_is_whole(home: dict[str, str]) -> None:
+    written = "worker, triggerer, scheduler, dag-processor, api-server"
+    loaded = settings.load({**home, PREFIX + "ROLLOUT_ORDER": written})
+    assert loaded.rollout_order == (*written.split(", "), "webserver")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "allowed"),
     [

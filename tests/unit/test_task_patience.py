@@ -62,7 +62,9 @@ def test_a_silence_of_the_usual_length_ends_no_task_and_expires_no_token() -> No
 
 
 def test_doctor_compares_with_the_same_values() -> None:
-    lacking = tasks(DEFAULTS, read().tasks)
+    found = read().tasks
+    assert found is not None
+    lacking = tasks(DEFAULTS, found)
     assert lacking.status is CheckStatus.WARNING
     assert "may take 500 s" in lacking.cause
     assert lacking.next_action is not None

@@ -1,8 +1,8 @@
 import pytest
 
-from tests.web.house import House
+from tests.web.house import FRAMEWORKS, House
 
 
-@pytest.fixture
-def house() -> House:
-    return House()
+@pytest.fixture(params=FRAMEWORKS)
+def house(request: pytest.FixtureRequest) -> House:
+    return House(framework=request.param)

@@ -1,12 +1,13 @@
-"""The real manager over fakes behind the real FastAPI application, with callers named in a header of the test."""
+"""The real manager over fakes behind each real web framework, with callers named in a header of the test."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from fastapi import Request
+import flask
+from fastapi import FastAPI, Request
 
 from airflow_package_manager.domain.access import Identity, Permission, Principal
 from airflow_package_manager.domain.inventory import Check, CheckStatus
@@ -20,12 +21,15 @@ from airflow_package_manager.manager import PackageManager
 from airflow_package_manager.ports import EventLog, OperationRepository
 from airflow_package_manager.refusals import UnknownProject
 from airflow_package_manager.web.fastapi_app import create_app
+from airflow_package_manager.web.flask_blueprint import Caller, create_blueprint
+from airflow_package_manager.web.forgery import is_bearer
 from airflow_package_manager.web.handlers import Api, SessionFacts
 from tests.fakes.clock import ManualClock
 from tests.fakes.repository import MemoryRepository
 from tests.fakes.store import MemoryStore
 from tests.fakes.target import IMAGE, FakeTarget
 from tests.web.client import Client
+from tests.web.wsgi_client import WsgiClient
 
 TEXT = "six==1.16.0  # pinned\n"
 CALLER = "x-test-caller"
@@ -37,6 +41,13 @@ PERMISSIONS: Mapping[str, frozenset[Permission]] = {
 }
 CHANGE = {"sec-fetch-site": "same-origin", "x-package-manager": "1"}
 PREFIX = "/api/v1/"
+
+
+FRAMEWORKS = ("fastapi", "flask")
+MOUNTED = "/package-manager"
+
+Who = Callable[[Mapping[str, str], str | None], Principal]
+"""Headers and address → the caller."""
 
 
 class StillImage:
@@ -79,6 +90,7 @@ class House:
         self,
         base_url: str | None = None,
         *,
+        framework: str = "fastapi",
         operations: OperationRepository | None = None,
         events: EventLog | None = None,
     ) -> None:
@@ -120,9 +132,8 @@ class House:
             clock=self.clock,
             planning_deadline=60,
         )
-        self.authenticate = caller
-        self.app = create_app(api=lambda: self.api, authenticate=caller, base_url=base_url)
-        self.client = Client(self.app)
+        self.framework = framework
+        self.client = served(framework, lambda: self.api, caller, base_url)
 
     def planned(self, operation_id: str) -> Plan:
         """Do what the planner would."""
@@ -169,13 +180,40 @@ class House:
         self.store.set_lock(revision, plan.lock.with_revision(revision).render())
 
 
-def caller(request: Request) -> Principal:
+def caller(headers: Mapping[str, str], address: str | None) -> Principal:
     """Authenticate by the header of the test."""
-    name = request.headers.get(CALLER)
+    name = headers.get(CALLER)
     if name is None or name not in PERMISSIONS:
         raise NotAuthenticated("Nobody is logged in.")
-    address = request.client.host if request.client else None
     return Principal(Identity("test", f"id-{name}", name), PERMISSIONS[name], address)
+
+
+def served(framework: str, api: Callable[[], Api], who: Who, base_url: str | None = None) -> Client | WsgiClient:
+    """Return a client of the application that a framework makes."""
+    if framework == "fastapi":
+        return Client(fastapi_app(api, who, base_url))
+    app = flask.Flask("house")
+    app.register_blueprint(flask_blueprint(api, who, base_url))
+    return WsgiClient(app, MOUNTED)
+
+
+def flask_blueprint(api: Callable[[], Api], who: Who, base_url: str | None = None) -> flask.Blueprint:
+    """Return Flask's blueprint."""
+
+    def authenticate() -> Caller:
+        headers = {name.lower(): value for name, value in flask.request.headers.items()}
+        return Caller(who(headers, flask.request.remote_addr), by_header=is_bearer(headers))
+
+    return create_blueprint(api=api, authenticate=authenticate, url_prefix=MOUNTED, base_url=base_url)
+
+
+def fastapi_app(api: Callable[[], Api], who: Who, base_url: str | None = None) -> FastAPI:
+    """Return FastAPI's application."""
+
+    def authenticate(request: Request) -> Principal:
+        return who(request.headers, request.client.host if request.client else None)
+
+    return create_app(api=api, authenticate=authenticate, base_url=base_url)
 
 
 def as_(name: str, **headers: str) -> dict[str, str]:

@@ -1,5 +1,5 @@
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from fastapi.dependencies.models import Dependant
@@ -9,9 +9,9 @@ from airflow_package_manager.domain.access import Principal
 from airflow_package_manager.errors import DatabaseBusy, StoreUnavailable
 from airflow_package_manager.web.endpoint import Endpoint
 from airflow_package_manager.web.endpoints import ENDPOINTS
-from airflow_package_manager.web.fastapi_app import create_app
-from tests.web.client import ADDRESS, Client
-from tests.web.house import PREFIX, House, as_, changing
+from airflow_package_manager.web.handlers import Api
+from tests.web.client import ADDRESS
+from tests.web.house import FRAMEWORKS, PREFIX, House, as_, caller, changing, fastapi_app, served
 
 EVERY = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda row: f"{row.method} {row.path}")
 VALUES = {"id": "0" * 32, "name": "six", "n": "0"}
@@ -126,8 +126,9 @@ def test_a_program_with_a_bearer_token_may_change(house: House) -> None:
     assert house.client.post(PREFIX + "operations", headers, body).status == 202
 
 
-def test_an_origin_that_base_url_names_is_ours() -> None:
-    house = House(base_url="https://data.example.com/airflow")
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_an_origin_that_base_url_names_is_ours(framework: str) -> None:
+    house = House(base_url="https://data.example.com/airflow", framework=framework)
     headers = as_("admin", origin="https://data.example.com", **{"x-package-manager": "1"})
     assert house.client.post(PREFIX + "operations", headers, {}).status == 400
 
@@ -178,11 +179,13 @@ def test_a_page_elsewhere_cannot_flood_the_record_by_the_browser_of_an_admin(hou
     assert [event.details["code"] for event in events] == ["cross-origin"]
 
 
-def test_the_application_has_no_route_beside_the_one_that_authenticates(house: House) -> None:
-    (route,) = house.app.routes
+def test_the_application_has_no_route_beside_the_one_that_authenticates() -> None:
+    house = House()
+    (route,) = fastapi_app(lambda: house.api, caller).routes
     assert isinstance(route, APIRoute)
     assert route.path == "/{path:path}"
-    assert house.authenticate in {inner.call for inner in _dependencies(route.dependant)}
+    called = {inner.call.__qualname__ for inner in _dependencies(route.dependant) if inner.call}
+    assert "fastapi_app.<locals>.authenticate" in called
 
 
 def test_a_refusal_stands_when_it_cannot_be_recorded(house: House, caplog: pytest.LogCaptureFixture) -> None:
@@ -212,23 +215,22 @@ def test_an_outage_of_the_world_is_no_500(house: House) -> None:
 
 
 def test_an_authentication_that_breaks_lets_nobody_in(house: House, caplog: pytest.LogCaptureFixture) -> None:
-    def broken() -> Principal:
+    def broken(_headers: Mapping[str, str], _address: str | None) -> Principal:
         raise RuntimeError("the identity provider is away")
 
-    client = Client(create_app(api=lambda: house.api, authenticate=broken))
+    client = served(house.framework, lambda: house.api, broken)
     with caplog.at_level(logging.ERROR):
         reply = client.get(PREFIX + "session")
     assert (reply.status, reply.json()["code"]) == (500, "internal")
     assert "identity provider" not in reply.text
 
 
-def test_a_house_that_cannot_be_built_is_a_problem_and_no_crash() -> None:
-    house = House()
-
-    def broken() -> object:
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_house_that_cannot_be_built_is_a_problem_and_no_crash(framework: str) -> None:
+    def broken() -> Api:
         raise StoreUnavailable("The tables are missing.")
 
-    client = Client(create_app(api=broken, authenticate=house.authenticate))  # type: ignore[arg-type]
+    client = served(framework, broken, caller)
     assert client.get(PREFIX + "session").status == 401
     reply = client.get(PREFIX + "session", as_("admin"))
     assert (reply.status, reply.json()["detail"]) == (503, "The tables are missing.")

@@ -15,7 +15,7 @@ from schemathesis import GenerationMode
 from airflow_package_manager.web.endpoints import ENDPOINTS
 from airflow_package_manager.web.openapi import document
 from tests.web.client import Reply
-from tests.web.house import House, as_
+from tests.web.house import FRAMEWORKS, House, as_
 
 DOCUMENT = json.loads(json.dumps(document(ENDPOINTS)))
 DOCUMENT["security"] = []  # the callers of these tests are named in a header of their own
@@ -41,8 +41,9 @@ def test_every_endpoint_is_asked() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
-def test_what_the_document_allows_gets_an_answer_that_it_names(name: str) -> None:
-    house = House()
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_the_document_allows_gets_an_answer_that_it_names(name: str, framework: str) -> None:
+    house = House(framework=framework)
 
     @few
     @given(case=OPERATIONS[name].as_strategy(GenerationMode("positive")))
@@ -56,8 +57,9 @@ def test_what_the_document_allows_gets_an_answer_that_it_names(name: str) -> Non
 
 
 @pytest.mark.parametrize("name", ["plan", "apply", "cancel", "package", "revision"])
-def test_what_the_document_forbids_is_refused(name: str) -> None:
-    house = House()
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_what_the_document_forbids_is_refused(name: str, framework: str) -> None:
+    house = House(framework=framework)
 
     @few
     @given(case=OPERATIONS[name].as_strategy(GenerationMode("negative")))

@@ -1,7 +1,7 @@
 import pytest
 
 from airflow_package_manager.errors import CrossOrigin, CsrfFailed
-from airflow_package_manager.web.forgery import require_own_origin
+from airflow_package_manager.web.forgery import is_bearer, require_own_origin
 
 MARKER = {"x-package-manager": "1"}
 BEARER = {"authorization": "Bearer abc.def.ghi"}
@@ -24,7 +24,7 @@ BASE = "https://airflow.example.com/team"
     ],
 )
 def test_our_own_page_and_programs_pass(headers: dict[str, str], base_url: str | None) -> None:
-    require_own_origin({**headers, **MARKER}, base_url)
+    require_own_origin({**headers, **MARKER}, base_url, by_header=is_bearer(headers))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_whatever_another_site_can_make_a_browser_send_is_refused(
     headers: dict[str, str], base_url: str | None
 ) -> None:
     with pytest.raises(CrossOrigin):
-        require_own_origin({**headers, **MARKER}, base_url)
+        require_own_origin({**headers, **MARKER}, base_url, by_header=is_bearer(headers))
 
 
 @pytest.mark.parametrize("marker", [{}, {"x-package-manager": "0"}, {"x-package-manager": "1, 1"}])
@@ -68,4 +68,4 @@ def test_the_header_that_only_our_own_senders_know_is_wanted_from_all(
     headers: dict[str, str], marker: dict[str, str]
 ) -> None:
     with pytest.raises(CsrfFailed):
-        require_own_origin({**headers, **marker}, None)
+        require_own_origin({**headers, **marker}, None, by_header=is_bearer(headers))

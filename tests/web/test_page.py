@@ -7,7 +7,7 @@ import pytest
 
 from airflow_package_manager.errors import Forbidden
 from airflow_package_manager.web import pages
-from airflow_package_manager.web.fastapi_app import STATIC_DIRECTORY
+from airflow_package_manager.web.pages import DIRECTORY
 from tests.web.house import House, as_
 
 SAME_ORIGIN_HEADERS = {
@@ -22,7 +22,7 @@ def test_the_page_is_served_to_who_may_look(house: House) -> None:
     assert reply.status == 200
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     assert reply.headers["cache-control"] == "no-store"
-    assert reply.content == (STATIC_DIRECTORY / "index.html").read_bytes()
+    assert reply.content == (DIRECTORY / "index.html").read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_page_without_its_index_is_refused_at_start(tmp_path: Path) -> None:
 
 
 def test_every_file_that_the_page_names_is_served(house: House) -> None:
-    index = (STATIC_DIRECTORY / "index.html").read_text()
+    index = (DIRECTORY / "index.html").read_text()
     named = re.findall(r'(?:src|href)="([^"#]+)"', index)
     assert named
     for address in named:

@@ -13,17 +13,17 @@ from airflow_package_manager.adapters.sql.operations import SqlOperations
 from airflow_package_manager.adapters.sql.tables import ensure_tables
 from airflow_package_manager.domain.operation import State
 from tests.contract.conftest import sqlite_engine
-from tests.web.house import PREFIX, House, changing
+from tests.web.house import FRAMEWORKS, PREFIX, House, changing
 
 TIMES = 1000
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+@pytest.fixture(params=FRAMEWORKS)
+def house(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[House]:
     """As the web server has it on SQLite, with as few connections as Airflow's own engine has."""
     with sqlite_engine(tmp_path) as engine:
         ensure_tables(engine)
-        yield House(operations=SqlOperations(engine), events=SqlEvents(engine))
+        yield House(framework=request.param, operations=SqlOperations(engine), events=SqlEvents(engine))
 
 
 def test_of_a_thousand_applies_exactly_one_wins(house: House) -> None:

@@ -46,7 +46,7 @@ def opened(*, drive: bool = False) -> Application:
 
     Whoever can call this owns Airflow's database already, so all permissions are held; everything is on record.
     """
-    # Airflow's logging keeps the standard output that it finds at its import; ours is for answers alone.
+    # Airflow 3's logging keeps the standard output that it finds at its import; ours is for answers alone.
     with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
         warnings.simplefilter("ignore")  # what Airflow's own modules deprecate at import is no news for our user
         from airflow_package_manager.plugin import metrics  # noqa: PLC0415  imports Airflow: takes seconds
@@ -55,6 +55,7 @@ def opened(*, drive: bool = False) -> Application:
         if drive:
             metrics.begin()
 
+    _log_to_standard_error()
     if sys.stderr.isatty():  # events are on record; the person at the terminal reads them as sentences
         logging.getLogger("airflow_package_manager.audit").setLevel(logging.WARNING)
     house = build(drive=drive)
@@ -69,6 +70,19 @@ def opened(*, drive: bool = False) -> Application:
         close=house.close,
         patience=_LEASE_SECONDS + hooks * house.settings.on_finished_timeout,
     )
+
+
+def _log_to_standard_error() -> None:
+    """Move what Airflow 2's logging writes to the standard output of the moment."""
+    root = logging.getLogger()
+    for found in [handler for handler in root.handlers if getattr(handler, "stream", None) is sys.stdout]:
+        moved = logging.StreamHandler(sys.stderr)
+        moved.setLevel(found.level)
+        moved.setFormatter(found.formatter)
+        for one in found.filters:
+            moved.addFilter(one)
+        root.removeHandler(found)
+        root.addHandler(moved)
 
 
 def _user() -> str:

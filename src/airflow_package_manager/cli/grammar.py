@@ -117,7 +117,7 @@ def _add_acknowledge(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_waiting(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--no-wait", action="store_true", help="leave the work to the running api-server")
+    parser.add_argument("--no-wait", action="store_true", help="leave the work to the running web server")
 
 
 def _add_asking(parser: argparse.ArgumentParser) -> None:
@@ -133,16 +133,20 @@ def _add_running(commands: Subparsers) -> None:
         "running:run",
         "Supervise one Airflow component: install its lock, start it, restart it when a change asks for it.",
     )
-    parser.add_argument("--component", required=True, help="scheduler, triggerer, dag-processor, worker, api-server")
+    parser.add_argument(
+        "--component",
+        required=True,
+        help="scheduler, triggerer, dag-processor, worker, api-server (Airflow 2: webserver)",
+    )
     parser.add_argument("--ready-url", help="an address that answers 2xx when the component is ready")
     parser.add_argument("child", nargs=argparse.REMAINDER, metavar="-- COMMAND", help="how to start the component")
     parser = _command(
         commands,
         "standalone",
         "running:standalone",
-        "Start api-server, scheduler, dag-processor and triggerer, each supervised, on loopback.",
+        "Start Airflow's web server, scheduler, DAG processor and triggerer, each supervised, on loopback.",
     )
-    parser.add_argument("--host", default="127.0.0.1", help="where the api-server listens (default: 127.0.0.1)")
+    parser.add_argument("--host", default="127.0.0.1", help="where the web server listens (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=8080, help="its port (default: 8080)")
 
 

@@ -1,4 +1,4 @@
-"""Commands that need neither Airflow nor a database: the supervisor, the four components, the settings."""
+"""Commands that need neither Airflow nor a database: the supervisor, all components, the settings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def standalone(arguments: argparse.Namespace) -> int:
-    """Run the four components of Airflow 3 on this machine until stopped."""
+    """Run the components of this Airflow on this machine until stopped."""
     from airflow_package_manager.installer.standalone import standalone as run_all  # noqa: PLC0415  only this one
 
     return run_all(settings.load(), host=arguments.host, port=arguments.port)

@@ -9,7 +9,7 @@ from packaging.version import Version
 from airflow_package_manager.domain.plan import Effect, PackageChange, PlanWarning
 from airflow_package_manager.domain.requirements import RequirementsFile
 from airflow_package_manager.domain.resolution import ResolvedDistribution
-from airflow_package_manager.domain.rollout import API_SERVER, ComponentStatus
+from airflow_package_manager.domain.rollout import ComponentStatus
 
 
 def plan_warnings(
@@ -23,13 +23,13 @@ def plan_warnings(
     statuses: Mapping[str, ComponentStatus],
     running_tasks: int | None,
     lock_unreadable: bool,
-    api_server_left_out: bool,
+    web_servers_left_out: Sequence[str],
 ) -> tuple[PlanWarning, ...]:
     """Return the warnings, those of packages first."""
     return (
         *_of_packages(package_changes, distributions),
         *_of_text(proposed, edited=edited, manager=manager, lock_unreadable=lock_unreadable),
-        *_of_components(components, statuses, running_tasks, api_server_left_out=api_server_left_out),
+        *_of_components(components, statuses, running_tasks, web_servers_left_out=web_servers_left_out),
     )
 
 
@@ -90,7 +90,7 @@ def _of_components(
     statuses: Mapping[str, ComponentStatus],
     running_tasks: int | None,
     *,
-    api_server_left_out: bool,
+    web_servers_left_out: Sequence[str],
 ) -> Iterator[PlanWarning]:
     unknown = [
         name
@@ -113,9 +113,9 @@ def _of_components(
     if running_tasks and components:
         tasks = "1 task runs" if running_tasks == 1 else f"{running_tasks} tasks run"
         yield PlanWarning("running-tasks", f"{tasks} now; the restarts may meet them.")
-    if api_server_left_out:
+    for name in web_servers_left_out:
         yield PlanWarning(
             "api-server-not-restarted",
-            f"Airflow plugins or providers come, go or change, and {API_SERVER} is not among the components that"
+            f"Airflow plugins or providers come, go or change, and {name} is not among the components that"
             " restart: its pages and connection forms stay as they are until it is restarted.",
         )

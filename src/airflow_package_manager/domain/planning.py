@@ -27,7 +27,7 @@ from airflow_package_manager.domain.plan_warnings import plan_warnings
 from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.domain.requirements import RequirementsFile
 from airflow_package_manager.domain.resolution import Image, Resolution
-from airflow_package_manager.domain.rollout import API_SERVER, ComponentStatus
+from airflow_package_manager.domain.rollout import WEB_SERVERS, ComponentStatus
 from airflow_package_manager.domain.undecodable import readable
 from airflow_package_manager.refusals import (
     AcknowledgementRequired,
@@ -37,8 +37,8 @@ from airflow_package_manager.refusals import (
     NothingToChange,
 )
 
-ENTRY_POINTS_OF_THE_API_SERVER = frozenset({"airflow.plugins", "apache_airflow_provider"})
-"""Groups that the api-server loads once, at its start."""
+ENTRY_POINTS_OF_THE_WEB_SERVER = frozenset({"airflow.plugins", "apache_airflow_provider"})
+"""Groups that the web server loads once, at its start."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,9 @@ def make_plan(inputs: PlanInputs) -> Plan:
             statuses=inputs.statuses,
             running_tasks=inputs.running_tasks,
             lock_unreadable=snapshot.current is not None and inputs.current_lock is None,
-            api_server_left_out=lock_changes
-            and API_SERVER in inputs.statuses
-            and API_SERVER not in components
-            and concerns_api_server(inputs, package_changes),
+            web_servers_left_out=sorted(WEB_SERVERS.intersection(inputs.statuses).difference(components))
+            if lock_changes and concerns_web_server(inputs, package_changes)
+            else (),
         )
         + inputs.further_warnings,
         acknowledgements=acknowledgements,
@@ -206,13 +205,13 @@ def components_to_restart(
     present = set(inputs.statuses)
     if inputs.configured_components:
         present &= set(inputs.configured_components)
-    elif present != {API_SERVER} and not concerns_api_server(inputs, package_changes):
-        present.discard(API_SERVER)
+    elif present - WEB_SERVERS and not concerns_web_server(inputs, package_changes):
+        present -= WEB_SERVERS
     removing = bool(changes) and all(change.action is Action.REMOVE for change in changes)
     return rollout.in_order(present, inputs.order, removing=removing)
 
 
-def concerns_api_server(inputs: PlanInputs, package_changes: tuple[PackageChange, ...]) -> bool:
+def concerns_web_server(inputs: PlanInputs, package_changes: tuple[PackageChange, ...]) -> bool:
     """Tell whether plugins or providers come, go or change; what cannot be read counts as bringing them."""
     old = {pin.name for pin in inputs.current_lock.pins} if inputs.current_lock else set()
     for change in package_changes:
@@ -222,7 +221,7 @@ def concerns_api_server(inputs: PlanInputs, package_changes: tuple[PackageChange
         groups = [known.entry_points if known else None] if change.name in _names(inputs.resolution.lock) else []
         if change.name in old:
             groups.append(inputs.current_entry_points.get(change.name))
-        if any(found is None or not ENTRY_POINTS_OF_THE_API_SERVER.isdisjoint(found) for found in groups):
+        if any(found is None or not ENTRY_POINTS_OF_THE_WEB_SERVER.isdisjoint(found) for found in groups):
             return True
     return False
 

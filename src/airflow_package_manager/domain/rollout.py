@@ -9,7 +9,8 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-API_SERVER = "api-server"
+WEB_SERVERS = frozenset({"api-server", "webserver"})
+"""Airflow 3's and Airflow 2's."""
 
 
 class Status(str, enum.Enum):
@@ -123,7 +124,7 @@ def aggregate(name: str, instances: Sequence[Instance]) -> ComponentStatus:
 def in_order(present: Iterable[str], order: Sequence[str], *, removing: bool) -> tuple[str, ...]:
     """Return the components in the order of restart.
 
-    `removing` turns the order round (what parses before what executes); the api-server, which may run the driver,
+    `removing` turns the order round (what parses before what executes); the web server, which may run the driver,
     is last both ways. Raises `ValueError` for a component that `order` does not know.
     """
     names = set(present)
@@ -133,4 +134,4 @@ def in_order(present: Iterable[str], order: Sequence[str], *, removing: bool) ->
     known = sorted(names, key=order.index)
     if removing:
         known.reverse()
-    return tuple(name for name in known if name != API_SERVER) + tuple(name for name in known if name == API_SERVER)
+    return tuple(sorted(known, key=WEB_SERVERS.__contains__))

@@ -1,4 +1,4 @@
-"""Airflow's four components on one machine, each under its own supervisor; for trying out, and for small machines.
+"""Airflow's components on one machine, each under its own supervisor; for trying out, and for small machines.
 
 `airflow db migrate` runs alone first (four first commands at once would write three useless secrets). The terminal's
 Ctrl-C reaches this process only: supervisors and components live in sessions of their own, so no task sees it. A
@@ -23,20 +23,13 @@ from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.installer import processes, task_patience
 from airflow_package_manager.installer.child import launched
 from airflow_package_manager.installer.directory import Directory
+from airflow_package_manager.installer.generation import Generation, installed
 from airflow_package_manager.installer.signals import Signals
 from airflow_package_manager.installer.sweeping import SITE_VARIABLE
 from airflow_package_manager.settings import Settings, airflow_home
 
-COMPONENTS: Mapping[str, tuple[str, ...]] = {
-    "api-server": (),
-    "scheduler": ("--skip-serve-logs",),
-    "dag-processor": (),
-    "triggerer": ("--skip-serve-logs",),
-}
-"""Component → options: without them scheduler and triggerer serve their logs on every network address."""
-HEALTH = "/api/v2/monitor/health"
 _PORTS = range(1, 65_536)
-"""Port 0 would be another one for each who asks: the api-server, its readiness, and the tasks."""
+"""Port 0 would be another one for each who asks: the web server, its readiness, and the tasks."""
 _TICK = 0.1
 _STEADY = 60.0
 _LONGEST_PAUSE = 30.0
@@ -58,46 +51,68 @@ def standalone(
     port: int,
     airflow: Sequence[str] = (sys.executable, "-m", "airflow"),
     environ: Mapping[str, str] = os.environ,
+    generation: Generation | None = None,
 ) -> int:
     """Run everything until a signal asks to stop; return the exit status.
+
+    `generation` is that of `airflow`: by default what this interpreter has.
 
     Raises `InvalidSetting` when the address cannot be used, `OSError` when the directory cannot be written.
     """
     processes.require_linux()
     _require_free(host, port)
     Directory(settings.directory).prepare()
-    environment = environment_of(environ, settings, host, port)
+    generation = generation or installed()
+    environment = environment_of(environ, settings, host, port, generation)
     with (signals := Signals()):
         status = _migrate(airflow, environment, signals)
         if status != 0 or signals.stop is not None:
             return status
-        return _Standalone(airflow, environment, _ready_url(environment, host, port), signals).run()
+        return _Standalone(
+            airflow=airflow,
+            environment=environment,
+            commands=generation.commands(environment, _configuration(environment)),
+            ready={generation.web_server: _ready_url(environment, host, port, generation)},
+            signals=signals,
+        ).run()
 
 
-def environment_of(environ: Mapping[str, str], settings: Settings, host: str, port: int) -> dict[str, str]:
+def environment_of(
+    environ: Mapping[str, str], settings: Settings, host: str, port: int, generation: Generation
+) -> dict[str, str]:
     """Return the environment of all components; what is set there or in `airflow.cfg` already is not overruled."""
     shown = f"[{host}]" if ":" in host else host
     configured = _configuration(environ)
     patience = {
         task_patience.variable(key): str(value)
         for key, value in task_patience.wanted(settings).items()
-        if not configured.has_option(*key)
+        if generation.tasks_call_it and not configured.has_option(*key)
     }
-    environment = {**patience, **environ, "AIRFLOW__API__HOST": host, "AIRFLOW__API__PORT": str(port)}
-    if "AIRFLOW__API__BASE_URL" not in environ and not _configured_base_url(environ):
-        environment["AIRFLOW__API__BASE_URL"] = f"http://{shown}:{port}"  # else tasks call port 8080
+    environment = {**patience, **environ, generation.host: host, generation.port: str(port)}
+    if task_patience.variable(generation.base_url) not in environ and not _configured_base_url(environ, generation):
+        environment[task_patience.variable(generation.base_url)] = f"http://{shown}:{port}"  # else tasks call port 8080
     return {**environment, SITE_VARIABLE: "off"}  # ours, not the components': each supervisor gives its child its site
 
 
 class _Standalone:
-    """Four supervisors, and what happens when one ends."""
+    """All supervisors, and what happens when one ends."""
 
-    def __init__(self, airflow: Sequence[str], environment: Mapping[str, str], ready: str, signals: Signals) -> None:
+    def __init__(
+        self,
+        *,
+        airflow: Sequence[str],
+        environment: Mapping[str, str],
+        commands: Mapping[str, tuple[str, ...]],
+        ready: Mapping[str, str],
+        signals: Signals,
+    ) -> None:
+        """Take the options of each component, and where those answer that can be asked."""
         self._airflow = tuple(airflow)
         self._environment = environment
+        self._commands = commands
         self._ready = ready
         self._signals = signals
-        self._all = [_Supervised(component) for component in COMPONENTS]
+        self._all = [_Supervised(component) for component in commands]
 
     def run(self) -> int:
         """Keep all of them running until asked to stop."""
@@ -129,8 +144,8 @@ class _Standalone:
     def _start(self, one: _Supervised) -> None:
         command = [
             *(sys.executable, "-m", "airflow_package_manager.installer.run", one.component),
-            self._ready if one.component == "api-server" else "-",
-            *(*self._airflow, one.component, *COMPONENTS[one.component]),
+            self._ready.get(one.component, "-"),
+            *(*self._airflow, one.component, *self._commands[one.component]),
         ]
         one.started = time.monotonic()
         one.process = subprocess.Popen(
@@ -189,7 +204,7 @@ def _require_free(host: str, port: int) -> None:
             listener.bind(address)
     except OSError as error:
         raise InvalidSetting(
-            f"The api-server cannot listen on {host}, port {port}: {error.strerror}.",
+            f"The web server cannot listen on {host}, port {port}: {error.strerror}.",
             next_action="Choose another --port, or stop what listens there.",
             setting="--port",
             value=str(port),
@@ -197,15 +212,15 @@ def _require_free(host: str, port: int) -> None:
         ) from error
 
 
-def _ready_url(environment: Mapping[str, str], host: str, port: int) -> str:
-    """Return where the api-server answers, asked on loopback where it listens everywhere."""
-    base = environment.get("AIRFLOW__API__BASE_URL") or _configured_base_url(environment)
+def _ready_url(environment: Mapping[str, str], host: str, port: int, generation: Generation) -> str:
+    """Return where the web server answers, asked on loopback where it listens everywhere."""
+    base = environment.get(task_patience.variable(generation.base_url)) or _configured_base_url(environment, generation)
     asked = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{asked}:{port}{urlsplit(base).path.rstrip('/')}{HEALTH}"
+    return f"http://{asked}:{port}{urlsplit(base).path.rstrip('/')}{generation.health}"
 
 
-def _configured_base_url(environ: Mapping[str, str]) -> str:
-    return _configuration(environ).get("api", "base_url", fallback="").strip()
+def _configured_base_url(environ: Mapping[str, str], generation: Generation) -> str:
+    return _configuration(environ).get(*generation.base_url, fallback="").strip()
 
 
 def _configuration(environ: Mapping[str, str]) -> configparser.ConfigParser:

@@ -1,19 +1,23 @@
 """The only room that imports airflow. Importing this package must cost an Airflow process nothing.
 
-Every Airflow process imports it for the plugin class; only a web server reads the properties below, and only then
-FastAPI, SQLAlchemy and the rest of the house are imported.
+Every Airflow process imports it for the plugin class; only a web server reads the properties below, and only then its
+web framework, SQLAlchemy and the rest of the house are imported. Each major version of Airflow reads its own ones; the
+others are empty, because Airflow 3 does not start with views of Flask-AppBuilder where that is not installed.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 from functools import cached_property
 from typing import Any
 
+from airflow import __version__
 from airflow.plugins_manager import AirflowPlugin
 
 NAME = "Package Manager"
 URL_PREFIX = "/package-manager"
+AIRFLOW_2 = __version__.startswith("2.")
 
 
 class PackageManagerPlugin(AirflowPlugin):  # type: ignore[misc, unused-ignore]  # untyped where Airflow ships no types
@@ -23,21 +27,16 @@ class PackageManagerPlugin(AirflowPlugin):  # type: ignore[misc, unused-ignore] 
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
-        """The application; if it cannot be made, one that says so, because an error here would stop the api-server."""
-        try:
-            from airflow_package_manager.plugin.airflow3 import create  # noqa: PLC0415  only a web server pays for it
-
-            app = create()
-        except Exception:
-            logging.getLogger(__name__).exception("The package manager cannot start; Airflow goes on without it")
-            from airflow_package_manager.plugin.broken import create as create_broken  # noqa: PLC0415  same
-
-            app = create_broken()
-        return [{"app": app, "url_prefix": URL_PREFIX, "name": NAME}]
+        """Airflow 3: the application."""
+        if AIRFLOW_2:
+            return []
+        return [{"app": _made("airflow3", or_else="broken_fastapi"), "url_prefix": URL_PREFIX, "name": NAME}]
 
     @cached_property
     def external_views(self) -> list[dict[str, str]]:  # type: ignore[override]
-        """The menu entry; addresses are relative, so that they hold under any base_url."""
+        """Airflow 3: the menu entry; addresses are relative, so that they hold under any base_url."""
+        if AIRFLOW_2:
+            return []
         return [
             {
                 "name": NAME,
@@ -49,3 +48,26 @@ class PackageManagerPlugin(AirflowPlugin):  # type: ignore[misc, unused-ignore] 
                 "icon_dark_mode": "package-manager/static/icon-dark.svg",
             }
         ]
+
+    @cached_property
+    def flask_blueprints(self) -> list[Any]:  # type: ignore[override]
+        """Airflow 2: the same application."""
+        return [_made("airflow2", or_else="broken_flask")] if AIRFLOW_2 else []
+
+    @cached_property
+    def appbuilder_views(self) -> list[Any]:  # type: ignore[override]
+        """Airflow 2: the menu entry, what stands around our page, and the permissions; needs nothing of ours."""
+        if not AIRFLOW_2:
+            return []
+        from airflow_package_manager.plugin.airflow2_view import create  # noqa: PLC0415  only a web server pays for it
+
+        return [{"name": NAME, "category": "Admin", "view": create()}]
+
+
+def _made(module: str, *, or_else: str) -> Any:  # noqa: ANN401  whatever that Airflow mounts
+    """Return what a module of this room creates; if it cannot, what says so: an error here would stop the server."""
+    try:
+        return importlib.import_module(f"{__name__}.{module}").create()
+    except Exception:
+        logging.getLogger(__name__).exception("The package manager cannot start; Airflow goes on without it")
+        return importlib.import_module(f"{__name__}.{or_else}").create()

@@ -4,47 +4,28 @@ from __future__ import annotations
 
 import socket
 
-from airflow.api_fastapi.app import get_auth_manager_cls
-from airflow.configuration import conf
-
 from airflow_package_manager.checks import tasks
 from airflow_package_manager.domain.inventory import Check, CheckStatus
-from airflow_package_manager.plugin import auth, config
+from airflow_package_manager.plugin import AIRFLOW_2, config
 from airflow_package_manager.settings import Settings
 
 
 def checks(settings: Settings) -> tuple[Check, ...]:
     """Return the checks, each with its cause and next action."""
     found = config.read()
-    return (_role_mapping(), tasks(settings, found.tasks), _log_servers(found), _address(found))
+    # In Airflow 2 a task talks to the database, and never to the webserver.
+    of_tasks = () if found.tasks is None else (tasks(settings, found.tasks),)
+    return (_role_mapping(), *of_tasks, _log_servers(found), _address(found))
 
 
 def _role_mapping() -> Check:
-    name = "role-mapping"
-    try:
-        manager = get_auth_manager_cls()
-    except Exception as error:  # noqa: BLE001  whatever a foreign class raises is this check's answer
-        return Check(
-            name,
-            CheckStatus.FAILED,
-            f"Airflow's auth manager cannot be loaded ({type(error).__name__}).",
-            "Correct [core] auth_manager.",
-        )
-    if not auth.supported(manager):
-        return Check(
-            name,
-            CheckStatus.FAILED,
-            f"{manager.__module__}.{manager.__qualname__} is not supported: nobody gets in.",
-            "Use Airflow's SimpleAuthManager with this version, or the command line.",
-        )
-    if conf.getboolean("core", "simple_auth_manager_all_admins"):
-        return Check(
-            name,
-            CheckStatus.WARNING,
-            "simple_auth_manager_all_admins is on: whoever reaches the api-server may change packages.",
-            "Switch it off unless only you can reach this address.",
-        )
-    return Check(name, CheckStatus.OK, "Only the role Admin of SimpleAuthManager gets in.")
+    if AIRFLOW_2:
+        from airflow_package_manager.plugin import airflow2_auth  # noqa: PLC0415  only there it can be imported
+
+        return airflow2_auth.check()
+    from airflow_package_manager.plugin import auth  # noqa: PLC0415  same
+
+    return auth.check()
 
 
 def _log_servers(found: config.AirflowConfiguration) -> Check:
@@ -70,7 +51,7 @@ def _address(found: config.AirflowConfiguration) -> Check:
             "[api] base_url is not set: tasks call port 8080, and only the Host header says where we are.",
             "Set [api] base_url to the address that people use.",
         )
-    return Check(name, CheckStatus.OK, f"[api] base_url is {found.base_url}.")
+    return Check(name, CheckStatus.OK, f"[{config.WEB_SECTION}] base_url is {found.base_url}.")
 
 
 def _own_address() -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow.api_fastapi.app import get_auth_manager
+from airflow.api_fastapi.app import get_auth_manager, get_auth_manager_cls
 from airflow.api_fastapi.auth.managers.base_auth_manager import BaseAuthManager
 from airflow.api_fastapi.auth.managers.models.base_user import BaseUser
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
@@ -17,7 +17,9 @@ from airflow.configuration import conf
 from fastapi import Depends, Request
 
 from airflow_package_manager.domain.access import Identity, Permission, Principal
+from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.errors import Forbidden, NotAuthenticated
+from airflow_package_manager.plugin import role_check
 
 EVERYTHING = frozenset(Permission)
 NOTHING: frozenset[Permission] = frozenset()
@@ -67,9 +69,25 @@ _TABLE: Mapping[type, tuple[str, Callable[[BaseUser], frozenset[Permission]]]] =
 """Auth manager → its name in identities, and what a user of it may do."""
 
 
-def supported(auth_manager: type) -> bool:
-    """Tell whether the users of an auth manager can get in at all (for `doctor`)."""
-    return auth_manager in _TABLE
+def check() -> Check:
+    """Return the check of `doctor`: whether anybody gets in at all, or everybody does."""
+    return role_check.judged(
+        get_auth_manager_cls,
+        supported=lambda found: found in _TABLE,
+        supports="Airflow's SimpleAuthManager",
+        verdict=_simple_check,
+    )
+
+
+def _simple_check() -> Check:
+    if conf.getboolean("core", "simple_auth_manager_all_admins"):
+        return Check(
+            role_check.NAME,
+            CheckStatus.WARNING,
+            "simple_auth_manager_all_admins is on: whoever reaches the api-server may change packages.",
+            "Switch it off unless only you can reach this address.",
+        )
+    return Check(role_check.NAME, CheckStatus.OK, "Only the role Admin of SimpleAuthManager gets in.")
 
 
 def _name(manager: object) -> str:

@@ -9,7 +9,10 @@ from airflow import __version__
 from airflow.configuration import AIRFLOW_HOME, conf
 
 from airflow_package_manager.installer import task_patience
+from airflow_package_manager.plugin import AIRFLOW_2
 
+WEB_SECTION = "webserver" if AIRFLOW_2 else "api"
+"""Where Airflow keeps the settings of its web server."""
 _DEFAULTS = {
     task_patience.RETRIES: 5.0,
     task_patience.WAIT_MIN: 1.0,
@@ -28,13 +31,13 @@ class AirflowConfiguration:
     version: str
     home: str
     base_url: str | None
-    """`[api] base_url`, None when it is not set: then only the Host header says where we are."""
+    """None when it is not set: then only the Host header says where we are."""
     auth_manager: str
     """Import path of the auth manager."""
     worker_log_server_port: int
     trigger_log_server_port: int
-    tasks: Mapping[task_patience.Key, float]
-    """What running tasks need to outlive a restart of the api-server."""
+    tasks: Mapping[task_patience.Key, float] | None
+    """What running tasks need to outlive a restart of the api-server; None where they never talk to it."""
 
 
 def read() -> AirflowConfiguration:
@@ -42,9 +45,9 @@ def read() -> AirflowConfiguration:
     return AirflowConfiguration(
         version=__version__,
         home=AIRFLOW_HOME,
-        base_url=conf.get("api", "base_url", fallback=None) or None,
+        base_url=conf.get(WEB_SECTION, "base_url", fallback=None) or None,
         auth_manager=conf.get("core", "auth_manager"),
         worker_log_server_port=conf.getint("logging", "worker_log_server_port", fallback=8793),
         trigger_log_server_port=conf.getint("logging", "trigger_log_server_port", fallback=8794),
-        tasks={key: conf.getfloat(*key, fallback=default) for key, default in _DEFAULTS.items()},
+        tasks=None if AIRFLOW_2 else {key: conf.getfloat(*key, fallback=default) for key, default in _DEFAULTS.items()},
     )

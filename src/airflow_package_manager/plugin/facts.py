@@ -12,7 +12,7 @@ from airflow.models.errors import ParseImportError
 from airflow.models.taskinstance import TaskInstance
 from airflow.utils.session import create_session
 from airflow.utils.state import TaskInstanceState
-from sqlalchemy import func, select
+from sqlalchemy import func, null, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -30,6 +30,12 @@ WORKER = "worker"
 MAXIMUM_ERRORS = 1_000
 MAXIMUM_MESSAGE = 4_000
 """Characters of one trace: its end, where the cause stands."""
+
+_BUNDLED = hasattr(DagModel, "bundle_name")
+"""Airflow 3 names a file by its bundle and the path there, Airflow 2 by its whole path."""
+_ERROR_BUNDLE = ParseImportError.bundle_name if _BUNDLED else null()
+_FILE = (DagModel.bundle_name, DagModel.relative_fileloc) if _BUNDLED else (DagModel.fileloc,)
+_LIVE = DagModel.is_stale.is_(False) if _BUNDLED else DagModel.is_active.is_(True)
 
 Found = TypeVar("Found")
 
@@ -59,10 +65,10 @@ class AirflowDatabaseFacts:
         )
 
     def import_errors(self) -> tuple[ImportFailure, ...]:
-        """Return the DAG files that cannot be imported, by bundle and path."""
+        """Return the DAG files that cannot be imported, by bundle, where there are bundles, and path."""
         wanted = (
             select(
-                ParseImportError.bundle_name,
+                _ERROR_BUNDLE,
                 ParseImportError.filename,
                 ParseImportError.timestamp,
                 ParseImportError.stacktrace,
@@ -87,9 +93,7 @@ class AirflowDatabaseFacts:
         A file that cannot be imported leaves its DAGs as they were, and its time in the table of errors.
         """
         then = datetime.fromtimestamp(since, tz=timezone.utc)
-        dags = select(DagModel.bundle_name, DagModel.relative_fileloc).where(
-            DagModel.is_stale.is_(False), DagModel.has_import_errors.is_(False), DagModel.last_parsed_time < then
-        )
+        dags = select(*_FILE).where(_LIVE, DagModel.has_import_errors.is_(False), DagModel.last_parsed_time < then)
         failed = select(func.count()).select_from(ParseImportError).where(ParseImportError.timestamp < then)
         files = select(func.count()).select_from(dags.distinct().subquery())
         return _read(lambda session: int(session.scalar(files) or 0) + int(session.scalar(failed) or 0))

@@ -43,6 +43,11 @@ def too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body has more than {limit} bytes.", limit=limit)
 
 
+def cut_off() -> Malformed:
+    """Return the refusal of a body that never came whole."""
+    return Malformed("The connection ended before the body did.", field="body")
+
+
 def parse(raw: bytes, limit: int) -> dict[str, Any]:
     """Return the object that the body holds; raises `BodyTooLarge`, or `Malformed` with the place."""
     if len(raw) > limit:

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 from pydantic import ValidationError
 
 from airflow_package_manager.domain.access import Permission, Principal
-from airflow_package_manager.errors import PackageManagerError
+from airflow_package_manager.errors import NotAuthenticated, PackageManagerError
 from airflow_package_manager.refusals import Malformed, MethodNotAllowed, NotFound
 from airflow_package_manager.web import body as bodies
 from airflow_package_manager.web import endpoints, pages, problems, requests
@@ -24,6 +24,8 @@ from airflow_package_manager.web.forgery import SAFE_METHODS, require_own_origin
 from airflow_package_manager.web.handlers import Api, Call
 from airflow_package_manager.web.refusal_record import RefusalRecord
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+"""Those that are answered by address; any other one is offered nowhere."""
 _READ_METHODS = ("GET", "HEAD")
 _MAXIMUM_FIELDS = 20
 """Of a query."""
@@ -82,8 +84,11 @@ class Dispatcher:
         self._base_url = base_url
         self._record = RefusalRecord()
 
-    def admit(self, head: Head, principal: Principal) -> Admitted:
-        """Judge the head; raises `NotFound`, `MethodNotAllowed`, `Forbidden`, what forgery and body raise."""
+    def admit(self, head: Head, principal: Principal, *, by_header: bool) -> Admitted:
+        """Judge the head; raises `NotFound`, `MethodNotAllowed`, `Forbidden`, what forgery and body raise.
+
+        `by_header`: the header `Authorization` alone named the caller, so that no cookie of a browser did.
+        """
         if not head.path.startswith(PREFIX):
             return Admitted(head, principal, file=self._file(head, principal))
         rows, values = endpoints.match(head.path.removeprefix(PREFIX))
@@ -93,7 +98,7 @@ class Dispatcher:
             raise _not_allowed(head, [row.method for row in rows])
         principal.require(found.permission)
         if found.method not in SAFE_METHODS:
-            require_own_origin(head.headers, self._base_url)
+            require_own_origin(head.headers, self._base_url, by_header=by_header)
         if found.request is not None:
             bodies.require_json(head.headers, found.body_limit)
         return Admitted(head, principal, found, values)
@@ -147,6 +152,16 @@ class Dispatcher:
             # and Airflow shows the menu to every user.
             principal.require(Permission.READ)
         return found
+
+
+def nobody() -> NotAuthenticated:
+    """Return the refusal of a request whose caller Airflow does not know."""
+    return NotAuthenticated("Nobody is logged in here, or the session or token has ended.")
+
+
+def offered_nowhere() -> MethodNotAllowed:
+    """Return the refusal of a method that is not among `METHODS`; it needs no caller."""
+    return MethodNotAllowed("This method is offered nowhere here.", allowed=["GET", "HEAD", "POST"])
 
 
 def _file_response(head: Head, file: pages.File | None) -> Response:

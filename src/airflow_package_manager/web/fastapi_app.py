@@ -16,14 +16,11 @@ from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import ClientDisconnect
 
 from airflow_package_manager.domain.access import Principal
-from airflow_package_manager.errors import NotAuthenticated, PackageManagerError
-from airflow_package_manager.refusals import Malformed, MethodNotAllowed
-from airflow_package_manager.web import body, dispatch, pages
+from airflow_package_manager.errors import PackageManagerError
+from airflow_package_manager.web import body, dispatch, forgery, pages
 from airflow_package_manager.web.dispatch import Admitted, Dispatcher, Head
 from airflow_package_manager.web.handlers import Api
 
-STATIC_DIRECTORY = Path(__file__).parent / "static"
-_METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
 _SERVER_ERROR = 500
 
 Authenticate = Callable[..., Principal]
@@ -36,7 +33,7 @@ def create_app(
     api: Callable[[], Api],
     authenticate: Authenticate,
     base_url: str | None = None,
-    static: Path = STATIC_DIRECTORY,
+    static: Path = pages.DIRECTORY,
     lifespan: Lifespan | None = None,
 ) -> FastAPI:
     """Return the application; `api` is asked at each request, `base_url` is Airflow's own address where configured.
@@ -55,7 +52,8 @@ def create_app(
 
     def admit(request: Request, principal: Principal = Depends(authenticate)) -> Admitted:  # noqa: B008
         request.state.package_manager_principal = principal
-        return dispatcher.admit(_head(request), principal)
+        head = _head(request)
+        return dispatcher.admit(head, principal, by_header=forgery.is_bearer(head.headers))
 
     async def read(request: Request, admitted: Admitted = Depends(admit)) -> bytes:  # noqa: B008
         return await _bounded(request, admitted.body_limit)
@@ -74,7 +72,9 @@ def create_app(
         principal = getattr(request.state, "package_manager_principal", None)
         return _send(request, dispatcher.refuse(_head(request), principal, _translated(error)))
 
-    app.add_api_route("/{path:path}", everything, methods=_METHODS, response_class=Response, include_in_schema=False)
+    app.add_api_route(
+        "/{path:path}", everything, methods=list(dispatch.METHODS), response_class=Response, include_in_schema=False
+    )
     for kind in (PackageManagerError, StarletteHTTPException, Exception):
         app.add_exception_handler(kind, refuse)
     return app
@@ -90,7 +90,7 @@ async def _bounded(request: Request, limit: int) -> bytes:
                 if len(found) > limit:
                     raise body.too_large(limit)
     except ClientDisconnect:
-        raise Malformed("The connection ended before the body did.", field="body") from None
+        raise body.cut_off() from None
     return bytes(found)
 
 
@@ -99,8 +99,8 @@ def _translated(error: Exception) -> Exception:
     if not isinstance(error, StarletteHTTPException | HTTPException) or error.status_code >= _SERVER_ERROR:
         return error
     if error.status_code == 405:  # noqa: PLR2004
-        return MethodNotAllowed("This method is offered nowhere here.", allowed=["GET", "HEAD", "POST"])
-    return NotAuthenticated("Nobody is logged in here, or the session or token has ended.")
+        return dispatch.offered_nowhere()
+    return dispatch.nobody()
 
 
 def _head(request: Request) -> Head:

@@ -1,8 +1,8 @@
 """Whether a change was sent by our own page or by a program, and not by another site through somebody's browser.
 
 Pure. Browsers that know `Sec-Fetch-Site` decide by it; others by `Origin`; a request that carries neither is no
-browser's and is only taken with a bearer token, never with a cookie. The custom header is the second lock: another
-site cannot send it without a CORS preflight, which we never answer.
+browser's and is only taken when its `Authorization` header names the caller, never with a cookie. The custom header is
+the second lock: another site cannot send it without a CORS preflight, which we never answer.
 """
 
 from __future__ import annotations
@@ -18,10 +18,17 @@ SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def require_own_origin(headers: Mapping[str, str], base_url: str | None) -> None:
+def is_bearer(headers: Mapping[str, str]) -> bool:
+    """Tell whether the request names its caller by a bearer token, which no browser sends by itself."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and bool(token.strip())
+
+
+def require_own_origin(headers: Mapping[str, str], base_url: str | None, *, by_header: bool) -> None:
     """Raise `CrossOrigin` or `CsrfFailed` unless the change comes from our own origin or from a program.
 
     `headers` have lower-case names. `base_url` is Airflow's own address as configured, None when it is not.
+    `by_header`: the header `Authorization` alone named the caller, whatever cookie came with it.
     """
     site = headers.get("sec-fetch-site")
     origin = headers.get("origin")
@@ -33,19 +40,13 @@ def require_own_origin(headers: Mapping[str, str], base_url: str | None) -> None
     elif origin is not None:
         if not _is_own(origin, headers.get("host"), base_url):
             raise CrossOrigin("The browser says that another site sent this request (Origin).")
-    elif not is_bearer(headers):
+    elif not by_header:
         raise CrossOrigin(
             "The request names no origin and carries a cookie.",
-            next_action="Programs authenticate with 'Authorization: Bearer …'; a token comes from POST /auth/token.",
+            next_action="Programs authenticate by the header 'Authorization', as for Airflow's own REST API.",
         )
     if headers.get(MARKER_HEADER) != MARKER_VALUE:
         raise CsrfFailed("The header 'X-Package-Manager: 1' is missing.")
-
-
-def is_bearer(headers: Mapping[str, str]) -> bool:
-    """Tell whether the request names its caller by a bearer token, which no browser sends by itself."""
-    scheme, _, token = headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and bool(token.strip())
 
 
 def _is_own(origin: str, host: str | None, base_url: str | None) -> bool:

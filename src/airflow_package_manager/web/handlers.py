@@ -41,6 +41,8 @@ class Api:
     """Unix seconds, now."""
     planning_deadline: float
     """Seconds after which an operation that is still PLANNING counts as abandoned."""
+    csrf: Callable[[], schemas.Csrf | None] = lambda: None
+    """The token that Airflow itself wants with a change of the caller who asks now, where it wants one."""
 
 
 Model = TypeVar("Model")
@@ -71,7 +73,7 @@ def session(api: Api, principal: Principal, call: Call) -> schemas.Session:
         components=list(facts.components),
         python=facts.python,
         platform=facts.platform,
-        csrf=None,
+        csrf=api.csrf(),
     )
 
 

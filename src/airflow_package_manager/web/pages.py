@@ -11,6 +11,7 @@ from pathlib import Path
 
 from airflow_package_manager.errors import PackageManagerError
 
+DIRECTORY = Path(__file__).parent / "static"
 INDEX = "index.html"
 STATIC = "static/"
 _TYPES = {

@@ -30,7 +30,8 @@ PRESETS: Mapping[str, Mapping[str, str]] = {
         "worker": "tier=airflow,component=worker",
         "triggerer": "tier=airflow,component=triggerer",
         "dag-processor": "tier=airflow,component=dag-processor",
-        "api-server": "tier=airflow,component in (api-server,webserver)",
+        "api-server": "tier=airflow,component=api-server",
+        "webserver": "tier=airflow,component=webserver",
     },
     "bitnami": {
         "scheduler": "app.kubernetes.io/name=airflow,app.kubernetes.io/component=scheduler",
@@ -43,7 +44,7 @@ PRESETS: Mapping[str, Mapping[str, str]] = {
         "scheduler": "app=airflow,component=scheduler",
         "worker": "app=airflow,component=worker",
         "triggerer": "app=airflow,component=triggerer",
-        "api-server": "app=airflow,component=web",
+        "webserver": "app=airflow,component=web",
     },
     "none": {},
 }

@@ -61,11 +61,25 @@ export function get(path, signal = null) {
  * @param {object} body
  * @returns {Promise<T>}
  */
-export function post(path, body) {
+export async function post(path, body) {
+  try {
+    return await send(path, change(body));
+  } catch (error) {
+    if (!csrf || !(error instanceof Problem) || error.code !== "csrf-failed") throw error;
+    remember(await get("session")); // Airflow's token ends with its session; nothing was done yet
+    return send(path, change(body));
+  }
+}
+
+/**
+ * @param {object} body
+ * @returns {RequestInit}
+ */
+function change(body) {
   /** @type {Record<string, string>} */
   const headers = { "Content-Type": "application/json", "X-Package-Manager": "1" };
   if (csrf) headers[csrf.header] = csrf.token;
-  return send(path, { method: "POST", headers, body: JSON.stringify(body) });
+  return { method: "POST", headers, body: JSON.stringify(body) };
 }
 
 /**

@@ -4,6 +4,7 @@ import { fill, h, paragraphs, visible } from "./dom.js";
 import { button, notice, skeleton } from "./parts.js";
 import { answered } from "./poll.js";
 import { problemDetails } from "./problem_details.js";
+import { state } from "./state.js";
 
 /**
  * @param {unknown} error
@@ -52,7 +53,8 @@ export function loginButton() {
       // framed by another origin: only our own frame can go there
     }
     const here = place.defaultView?.location.href ?? window.location.href;
-    const target = new URL("../api/v2/auth/login", document.baseURI);
+    const airflow2 = state.session?.airflow_version.startsWith("2.");
+    const target = new URL(airflow2 ? "../login/" : "../api/v2/auth/login", document.baseURI);
     target.searchParams.set("next", here);
     const link = place.createElement("a");
     link.href = target.href;

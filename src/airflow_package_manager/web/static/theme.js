@@ -1,7 +1,7 @@
 /**
  * Follows Airflow's light or dark theme, live. A classic script in the head, so that the first paint has the right
- * colours. In Airflow's frame the parent's <html> carries the class `dark` or `light`; on our own address Airflow
- * keeps the choice in localStorage; else the system decides.
+ * colours. In Airflow's frame the parent's <html> carries the class `dark` or `light`, in Airflow 2 the attribute
+ * `data-color-scheme`; on our own address Airflow keeps the choice in localStorage; else the system decides.
  */
 (() => {
   "use strict";
@@ -21,7 +21,8 @@
   /** @returns {string | null} */
   function stored() {
     try {
-      return window.localStorage.getItem("theme");
+      const airflow2 = window.localStorage.getItem("darkTheme");
+      return window.localStorage.getItem("theme") ?? (airflow2 === null ? null : airflow2 === "true" ? "dark" : "light");
     } catch {
       return null; // storage is switched off
     }
@@ -33,7 +34,7 @@
     let theme = null;
     if (parent?.classList.contains("dark")) theme = "dark";
     else if (parent?.classList.contains("light")) theme = "light";
-    theme ??= stored();
+    theme ??= parent?.dataset["colorScheme"] ?? stored();
     if (theme !== "dark" && theme !== "light") theme = system.matches ? "dark" : "light";
     root.setAttribute("data-bs-theme", theme);
     root.classList.toggle("framed", window.parent !== window);
@@ -43,5 +44,5 @@
   system.addEventListener("change", apply);
   window.addEventListener("storage", apply);
   const parent = parentRoot();
-  if (parent) new MutationObserver(apply).observe(parent, { attributes: true, attributeFilter: ["class", "style"] });
+  if (parent) new MutationObserver(apply).observe(parent, { attributes: true, attributeFilter: ["class", "style", "data-color-scheme"] });
 })();

@@ -93,7 +93,7 @@ function restartCard(plan) {
     h("p", null, "First a throw-away check, apart from every component. Then ",
       plan.components.length ? sentence(plan.components) : "the components",
       plan.components.length > 1 ? " restart one after another, each only when the one before it is well." : " restarts.",
-      !plan.components.includes("api-server") && " The api-server is not restarted."),
+      !plan.components.some((one) => one === "api-server" || one === "webserver") && " The web server is not restarted."),
     plan.tasks.map((one) => h("p", null, one)),
     h("p", { class: "muted" }, "If one does not come back well, everything touched returns to the packages it has now, by itself", plan.longest_seconds !== null && "; going back may take as long again", "."));
 }
