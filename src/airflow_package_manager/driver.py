@@ -183,9 +183,16 @@ def _only_waits(before: Operation, after: Operation) -> bool:
 
 def _worth_trying_again(operation: Operation | None, error: PackageManagerError, tries: int, most: int) -> bool:
     """Tell whether the same step may pass later; going back is tried longest, whatever stands in its way."""
-    if operation is not None and operation.state is State.ROLLING_BACK:
+    if operation is not None and _goes_back(operation):
         return tries <= TRIES_OF_GOING_BACK
     return error.retryable and tries <= most
+
+
+def _goes_back(operation: Operation) -> bool:
+    """Tell whether what it has begun is being undone; before PREFLIGHT that needs no state of its own."""
+    return operation.state is State.ROLLING_BACK or (
+        operation.state is State.ACCEPTED and operation.progress.reason is not None
+    )
 
 
 def _known(operation_id: str, error: Exception) -> PackageManagerError:

@@ -5,8 +5,10 @@ import threading
 import pytest
 
 from airflow_package_manager.domain.operation import State
+from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.driver import LEASE_SECONDS
 from airflow_package_manager.errors import ClusterUnavailable, DatabaseBusy
+from airflow_package_manager.refusals import StoreTooLarge
 from tests.fakes.application import Application, add
 from tests.fakes.faults import Killed
 from tests.fakes.target import Behaviour
@@ -167,3 +169,17 @@ def test_giving_up_means_the_step_that_could_not_be_done_and_no_later_one() -> N
     assert (done.state, (done.problem or {})["code"]) == (State.ROLLED_BACK, "component-failed")
     assert app.store.peek().text == "# mine\n"
     assert app.target.running("scheduler")[0] is None
+
+
+def test_a_text_that_was_written_before_its_death_is_taken_back_as_long_as_a_rollout() -> None:
+    app = Application("# one\n")
+    operation = app.accepted(ChangeSet(requirements="# two\n"))
+    app.faults.meanwhile("repository.save", lambda: app.faults.kill_after(1))
+    with pytest.raises(Killed):
+        app.driver().run(operation.id)
+    assert app.store.peek().text == "# two\n"
+    app.clock.advance(LEASE_SECONDS + 1)
+    app.faults.fail("store.write", StoreTooLarge("full"), times=10)
+    done = app.driver().run(operation.id)
+    assert (done.state, (done.problem or {})["code"]) == (State.FAILED, "store-too-large")
+    assert app.store.peek().text == "# one\n"
