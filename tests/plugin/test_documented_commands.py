@@ -28,19 +28,30 @@ done
 """
 
 
-def documented() -> list[str]:
-    """Return the commands of the page's only example, without their remarks."""
-    (block,) = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    return [re.sub(r"\s+# .*", "", line) for line in block.splitlines() if line]
+def documented() -> tuple[list[str], list[str]]:
+    """Return the commands of the page's example, and those that stand before them on Airflow 2; without remarks."""
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    example, on_airflow2 = ([re.sub(r"\s+# .*", "", line) for line in block.splitlines() if line] for block in blocks)
+    return example, on_airflow2
 
 
 def test_the_documented_curl_commands_do_the_job(airflow: Airflow, tmp_path: Path) -> None:
+    (token, functions, *job), _ = documented()
+    require_done(airflow, tmp_path, [token.replace("…", airflow.passwords["admin"]), functions], job)
+
+
+def test_the_documented_curl_commands_on_airflow2_do_the_job(airflow2: Airflow, tmp_path: Path) -> None:
+    (_token, _functions, *job), beginning = documented()
+    require_done(airflow2, tmp_path, beginning, job)
+
+
+def require_done(airflow: Airflow, tmp_path: Path, beginning: list[str], job: list[str]) -> None:
+    """Run the commands, and assert that the package was added."""
     bash, _curl, _jq = (shutil.which(name) or pytest.fail(f"there is no {name}") for name in ("bash", "curl", "jq"))
-    token, functions, ask, identifier, look, apply, events = documented()
+    ask, identifier, look, apply, events = job
     script = [
         "set -eu",
-        token.replace("…", airflow.passwords["admin"]),
-        functions,
+        *beginning,
         ask.replace("pandas>=2.1", "plain-four"),
         identifier,
         WAIT.format(command=look, states="PLANNED | REFUSED"),
@@ -52,7 +63,7 @@ def test_the_documented_curl_commands_do_the_job(airflow: Airflow, tmp_path: Pat
     ran = subprocess.run(
         [bash, "-c", "\n".join(script)],
         cwd=tmp_path,
-        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "AIRFLOW": airflow.url},
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "AIRFLOW": airflow.url, "PASSWORD": airflow.passwords["admin"]},
         capture_output=True,
         text=True,
         timeout=400,
