@@ -249,8 +249,8 @@ class PackageManager(Reading):
             )
         if plan is not None and plan.lock_changes() and plan.lock.image != self._installed.image().fingerprint():
             raise StalePlan(
-                "Airflow's environment is not the one that the plan was made for: its image was upgraded, or the plan is"
-                " from before a move to another version of Airflow."
+                "Airflow's environment is not the one that the plan was made for: its image was upgraded, or the plan"
+                " is from before a move to another version of Airflow."
             )
         stamps = [self._target.stamp(name).revision for name in self._present()]
         return max(0, *snapshot.locks, snapshot.current or 0, *(stamp or 0 for stamp in stamps))
