@@ -239,13 +239,18 @@ class PackageManager(Reading):
             )
 
     def _require_fresh(self, operation: Operation) -> int:
-        """Raise `StalePlan` unless the store is as planned; return the highest revision that the world knows."""
+        """Raise `StalePlan` unless store and image are as planned; return the highest revision that the world knows."""
         snapshot = self._store.read()
         plan = operation.plan
         if plan is not None and snapshot.digest() != plan.base_digest:
             raise StalePlan(
                 "The requirements, or the lock in use, are not the ones that the plan was made for.",
                 difference=text_difference(plan.base_text, snapshot.text),
+            )
+        if plan is not None and plan.lock_changes() and plan.lock.image != self._installed.image().fingerprint():
+            raise StalePlan(
+                "Airflow's environment is not the one that the plan was made for: its image was upgraded, or the plan"
+                " is from before a move to another version of Airflow."
             )
         stamps = [self._target.stamp(name).revision for name in self._present()]
         return max(0, *snapshot.locks, snapshot.current or 0, *(stamp or 0 for stamp in stamps))

@@ -16,7 +16,7 @@ from airflow_package_manager.errors import (
     TokenUsed,
 )
 from airflow_package_manager.refusals import NotFound, UnknownProject
-from tests.fakes.application import ADMIN, OTHER, Application, add
+from tests.fakes.application import ADMIN, OTHER, Application, add, image
 
 
 def test_apply_accepts_what_was_seen_and_wakes_a_driver() -> None:
@@ -27,6 +27,18 @@ def test_apply_accepts_what_was_seen_and_wakes_a_driver() -> None:
     assert accepted.revision == 1
     assert app.driven == [planned.id]
     assert app.kinds(planned.id)[-1] == "operation.accepted"
+
+
+def test_a_plan_for_another_image_is_stale_and_its_token_unspent() -> None:
+    app = Application()
+    planned, token = app.plan(add("humanize"))
+    before = app.installed.of_image
+    app.installed.of_image = image(six="9.9")
+    with pytest.raises(StalePlan, match="environment"):
+        app.manager.apply(ADMIN, planned.id, token, planned.plan_digest or "")
+    assert app.repository.get(planned.id).state is State.PLANNED
+    app.installed.of_image = before
+    assert app.manager.apply(ADMIN, planned.id, token, planned.plan_digest or "").state is State.ACCEPTED
 
 
 def test_the_revision_is_higher_than_whatever_the_world_knows() -> None:

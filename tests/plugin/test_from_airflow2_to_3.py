@@ -1,0 +1,137 @@
+"""One database, of Airflow 2.11 and then migrated to 3: what is on record stays, and old tokens are worth nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from testenv import airflow_environment
+from testenv.package_index import PackageIndexServer
+
+_BEFORE = """
+import json
+from airflow_package_manager.domain.access import Identity, Permission, Principal
+from airflow_package_manager.domain.plan import Action, Change, ChangeSet
+from airflow_package_manager.plugin.application import build
+
+app = build(drive=False)
+admin = Principal(Identity("fab", "1@2026-01-01T00:00:00", "admin"), frozenset(Permission), "192.0.2.1")
+
+
+def planned(change_set):
+    made, token = app.manager.plan(admin, change_set)
+    app.plans.join(120)
+    found = app.manager.operation(admin, made.id)
+    assert found.state.value == "PLANNED", found.problem
+    return found, token
+
+
+done, token = planned(ChangeSet(requirements="# ours\\n"))
+app.manager.apply(admin, done.id, token, done.plan_digest)
+done = app.driver.run(done.id)
+assert done.state.value == "SUCCEEDED", done.problem
+waiting, token = planned(ChangeSet(changes=(Change(Action.ADD, "good-package"),)))
+print(json.dumps({"done": done.id, "waiting": waiting.id, "token": token, "digest": waiting.plan_digest}))
+"""
+_AFTER = """
+import json, sys
+from airflow_package_manager.domain.access import Identity, Permission, Principal
+from airflow_package_manager.domain.plan import Action, Change, ChangeSet
+from airflow_package_manager.errors import PackageManagerError
+from airflow_package_manager.plugin.application import build
+
+before = json.load(sys.stdin)
+app = build(drive=False)
+admin = Principal(Identity("fab", "1@2026-01-01T00:00:00", "admin"), frozenset(Permission), "192.0.2.1")
+try:
+    refused = app.manager.apply(admin, before["waiting"], before["token"], before["digest"]).state.value
+except PackageManagerError as error:
+    refused = [error.code, error.detail]
+made, _ = app.manager.plan(admin, ChangeSet(changes=(Change(Action.ADD, "good-package"),)))
+app.plans.join(120)
+anew = app.manager.operation(admin, made.id)
+done, waiting = (app.manager.operation(admin, before[name]) for name in ("done", "waiting"))
+print(json.dumps({
+    "refused": refused,
+    "waiting": waiting.state.value,
+    "done": [done.state.value, done.revision, done.owner.name, done.plan.proposed_text],
+    "revisions": [found.revision for found in app.manager.revisions(admin)],
+    "events": [[event.kind, event.address] for event in app.manager.events(admin, before["done"], after=0, limit=100)],
+    "anew": [anew.state.value, anew.problem, anew.plan.lock.image != waiting.plan.lock.image],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> dict[str, Any]:
+    """What Airflow 3 finds where Airflow 2.11 was."""
+    home = tmp_path_factory.mktemp("moved")
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__PACKAGE_MANAGER__SOAK": "1",
+        "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
+    }
+    old, new = airflow_environment.build("2.11"), airflow_environment.build("3.3")
+    _run(old, ["-m", "airflow", "db", "migrate"], environ)
+    with _supervised(old, environ):
+        before = _run(old, ["-c", _BEFORE], environ).splitlines()[-1]  # Airflow 2 logs there too
+    _run(new, ["-m", "airflow", "db", "migrate"], environ)
+    with _supervised(new, environ):
+        found: dict[str, Any] = json.loads(_run(new, ["-c", _AFTER], environ, before).splitlines()[-1])
+    return found
+
+
+def test_history_revisions_and_audit_record_stay(moved: dict[str, Any]) -> None:
+    assert moved["done"] == ["SUCCEEDED", 1, "admin", "# ours\n"]
+    assert moved["revisions"] == [1, 0]
+    kinds = [kind for kind, _ in moved["events"]]
+    assert kinds[0] == "plan.requested"
+    assert kinds[-1] == "operation.succeeded"
+    assert moved["events"][0][1] == "192.0.2.1"
+
+
+def test_a_token_of_before_is_refused_and_says_why(moved: dict[str, Any]) -> None:
+    code, detail = moved["refused"]
+    assert code == "stale-plan"
+    assert "another version of Airflow" in detail
+    assert moved["waiting"] == "PLANNED"
+
+
+def test_planning_goes_on_with_the_new_image(moved: dict[str, Any]) -> None:
+    assert moved["anew"] == ["PLANNED", None, True]
+
+
+@contextmanager
+def _supervised(python: Path, environ: dict[str, str]) -> Iterator[None]:
+    """A supervisor of that environment with a light child: nothing is planned for a machine on which nothing runs."""
+    command = [str(python.parent / "airflow-package-manager"), "run", "--component", "scheduler", "--", "sleep", "600"]
+    supervisor = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        reports = Path(environ["AIRFLOW_HOME"]) / "package_manager" / "components" / "scheduler"
+        until = time.monotonic() + 60
+        while not any('"ready"' in report.read_text() for report in reports.glob("*.json")):
+            assert time.monotonic() < until, "the supervisor did not report"
+            time.sleep(0.1)
+        yield
+    finally:
+        supervisor.terminate()
+        supervisor.wait(30)
+
+
+def _run(python: Path, arguments: list[str], environ: dict[str, str], text: str = "") -> str:
+    ended = subprocess.run(
+        [str(python), *arguments], env=environ, input=text, capture_output=True, text=True, timeout=300, check=False
+    )
+    assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-4000:]
+    return ended.stdout
