@@ -294,7 +294,7 @@ def test_the_child_has_its_own_session_and_the_absolute_site(tidy_house: House) 
     assert processes.environment_values("AIRFLOW_PACKAGE_MANAGER_SITE") >= {str(tidy_house.directory.site(digest))}
 
 
-@pytest.mark.parametrize("name", ["../evil", "schedular", "webserver"])
+@pytest.mark.parametrize("name", ["../evil", "schedular", "web-server"])
 def test_a_wrong_name_is_refused(house: House, name: str) -> None:
     assert house.supervise(name, command=[sys.executable, "-c", "pass"]).wait(10) == 1
     assert house.directory.component_names() == ()
