@@ -136,20 +136,6 @@ def kills_a_pod_that_waits(one: Trial) -> None:
     one.seen.append(f"worker-0 came back on {revision_of(found)}")
 
 
-def kills_a_pod_that_stays(one: Trial) -> None:
-    """Delete a pod of a Deployment whose new pods fail; say on what another one comes."""
-    before = one.pods()
-    name = next(pod for pod in before if pod.startswith("worker-"))
-    one.admin.delete(one.inside(f"pods/{name}"))
-
-    def others() -> list[str | None]:
-        found = one.admin.items(one.inside("pods"), labelSelector="app=worker")
-        return [revision_of(pod) for pod in found if pod["metadata"]["uid"] not in before.values()]
-
-    eventually(lambda: "1" in others(), "another pod")
-    one.seen.append("a pod came back on 1")
-
-
 def removes_the_stuck_pod(one: Trial) -> None:
     one.admin.delete(one.inside("pods/worker-1"), gracePeriodSeconds="0")
 

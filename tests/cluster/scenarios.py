@@ -205,12 +205,6 @@ BROKEN = (
         hands={"before delete pods/worker-1": hands.removes_the_stuck_pod},
         keeps=("worker-0", TRIGGERER),
     ),
-    _back(
-        "a pod of a deployment killed by hand in the middle",
-        _deployment("fail-install", strategy=SURGE),
-        hands={STAMPED_DEPLOYMENT: hands.kills_a_pod_that_stays},
-        seen=("a pod came back on 1",),
-    ),
     # The API server fills in `partition: 0`, by which the controller makes every new pod from the new template.
     _back(
         "a pod of a stateful set killed by hand in the middle",

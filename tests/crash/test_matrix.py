@@ -86,7 +86,7 @@ def ended(world: World, operation_id: str, *, by: str) -> dict[str, Any]:
 
 
 def test_the_matrix_knows_every_effect_and_every_state(make_world: MakeWorld) -> None:
-    world = world_with_a_package(make_world, "back", soak=1.0)
+    world = world_with_a_package(make_world, "back", soak=2.0)
     for moments, wanted in ((FORWARD, change(world)), (BACK, "add breaks-api-server")):
         known = {moment.partition(" ")[2] for moment in (*FORWARD, *moments)}
         effects = world.done(wanted)["effects"]
@@ -115,7 +115,7 @@ def test_the_driver_dies_going_forward(make_world: MakeWorld, number: int, momen
 
 @pytest.mark.parametrize(("number", "moment"), list(enumerate(BACK)), ids=BACK)
 def test_the_driver_dies_going_back(make_world: MakeWorld, number: int, moment: str) -> None:
-    world = world_with_a_package(make_world, "back", soak=1.0)
+    world = world_with_a_package(make_world, "back", soak=2.0)
     before = world.stored()
     planned = world.accepted("add breaks-api-server")
     world.order(moment, MYSELF)
@@ -175,7 +175,7 @@ def test_a_supervisor_dies(make_world: MakeWorld, moment: str, component: str) -
 @pytest.mark.parametrize("component", TWO)
 @pytest.mark.parametrize("moment", BACK)
 def test_a_supervisor_dies_while_it_goes_back(make_world: MakeWorld, moment: str, component: str) -> None:
-    world = world_with_a_package(make_world, "back", soak=1.0)
+    world = world_with_a_package(make_world, "back", soak=2.0)
     before, killed = world.stored(), world.supervisor(component)
     planned = world.accepted("add breaks-api-server")
     world.order(moment, component)
@@ -208,7 +208,7 @@ def test_it_is_cancelled_where_the_driver_died(make_world: MakeWorld, moment: st
 
 
 def test_what_goes_back_already_is_not_cancelled_any_more(make_world: MakeWorld) -> None:
-    world = world_with_a_package(make_world, "back", soak=1.0)
+    world = world_with_a_package(make_world, "back", soak=2.0)
     planned = world.accepted("add breaks-api-server")
     world.order("before ROLLING_BACK write text", MYSELF)
     assert world.ask("drive", id=planned["id"]) == {"died": signal.SIGKILL}

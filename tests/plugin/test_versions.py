@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import os
 import statistics
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import ConsoleMessage, Page, expect
 
 from airflow_package_manager.web.endpoints import ENDPOINTS
 from testenv.airflow_home import API
+from testenv.chromium import chromium
 from tests.plugin import journey, machine
 
 if TYPE_CHECKING:
@@ -119,23 +120,21 @@ def test_a_package_is_added_and_the_dag_that_needs_it_runs(airflow: Airflow) -> 
     assert (status, logged["total_entries"]) == (200, 1), "Airflow's own audit log has it"
 
 
-@pytest.fixture
-def context(airflow: Airflow) -> Iterator[BrowserContext]:
-    """A browser of the test's own: its event loop must be gone before other tests run theirs."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-dev-shm-usage"]
-        )
-        made = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=airflow.url)
-        made.set_default_timeout(PATIENCE)
-        yield made
-        browser.close()
+def test_the_page_stands_in_airflows_frame_in_light_and_dark(airflow: Airflow, request: pytest.FixtureRequest) -> None:
+    name = f"{request.node.callspec.params['airflow']}-{{}}.png"
+    # In a thread of its own: a browser of tests that ran before may still have its event loop in this one.
+    with ThreadPoolExecutor(1) as own:
+        own.submit(_look, airflow, name).result()
 
 
-def test_the_page_stands_in_airflows_frame_in_light_and_dark(
-    airflow: Airflow, context: BrowserContext, request: pytest.FixtureRequest
-) -> None:
-    page = context.new_page()
+def _look(airflow: Airflow, name: str) -> None:
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=airflow.url)
+        context.set_default_timeout(PATIENCE)
+        _look_at(context.new_page(), airflow, name)
+
+
+def _look_at(page: Page, airflow: Airflow, name: str) -> None:
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.extend([str(error)] * (OURS in (error.stack or ""))))
     page.on("console", lambda message: _hear(message, complaints))
@@ -146,7 +145,6 @@ def test_the_page_stands_in_airflows_frame_in_light_and_dark(
     page.get_by_role("button", name="Admin").click()
     page.get_by_role("menuitem", name="Package Manager").click()
     frame = page.frame_locator("iframe")
-    name = f"{request.node.callspec.params['airflow']}-{{}}.png"
     for scheme in ("light", "dark"):
         page.evaluate("scheme => localStorage.setItem('theme', scheme)", scheme)
         page.goto("/plugin/package-manager")

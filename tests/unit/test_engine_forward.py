@@ -466,11 +466,12 @@ def test_dag_files_that_are_not_parsed_in_time_are_not_verified(busy: int, said:
     assert 30 <= events["operation.succeeded"].at - events["operation.verifying"].at <= 32
 
 
-def test_without_a_dag_processor_to_restart_no_dag_file_is_waited_for() -> None:
-    app = Application(components=("scheduler",))
+@pytest.mark.parametrize(("component", "waits"), [("triggerer", False), ("scheduler", True)])
+def test_without_a_dag_processor_the_scheduler_is_who_parses(component: str, *, waits: bool) -> None:
+    app = Application(components=(component,))
     app.facts.parsed_at = {"dag.py": 0.0}
     done = app.done(add("humanize"))
-    assert "dags.not-verified" not in app.kinds(done.id)
+    assert ("dags.not-verified" in app.kinds(done.id)) is waits
 
 
 def test_dags_that_break_for_another_reason_only_warn() -> None:

@@ -20,7 +20,7 @@ from airflow_package_manager.ports import StoreChanges
 
 _log = logging.getLogger(__name__)
 
-DAG_PROCESSOR = "dag-processor"
+DAG_PROCESSOR, SCHEDULER = "dag-processor", "scheduler"
 HEARTBEAT = "heartbeat"
 NOT_VERIFIED = "not verified"
 
@@ -53,7 +53,7 @@ def verifying(step: Step) -> Operation:
         return step.go_back(reason("cancelled", "It was asked to cancel this."))
     if not is_target(step, snapshot):
         return step.go_back(edited_meanwhile(step, snapshot))
-    parsing_since = None
+    parser, parsing_since = _parser(step), None
     for component in step.plan.components:
         stamp = step.world.target.stamp(component)
         if stamp.revision != step.revision or _is_changed(step, component, stamp):
@@ -61,10 +61,16 @@ def verifying(step: Step) -> Operation:
         found = step.world.target.observe(component, step.plan.lock.digest())
         if not _runs_on_the_lock(step, found):
             return _not_current(step, found, step.progress.waiting_since or step.now)
-        if component == DAG_PROCESSOR:
+        if component == parser:
             starts = [instance.started_at for instance in found.instances if instance.started_at is not None]
             parsing_since = max(starts, default=step.progress.started_at[component])
     return _finish(step, snapshot, parsing_since)
+
+
+def _parser(step: Step) -> str:
+    """Return who parses DAG files: the scheduler itself where no dag-processor runs beside it, as on Airflow 2."""
+    known = {*step.plan.components, *step.world.target.components()}
+    return DAG_PROCESSOR if DAG_PROCESSOR in known else SCHEDULER
 
 
 def _finish(step: Step, snapshot: StoreSnapshot, parsing_since: float | None) -> Operation:
