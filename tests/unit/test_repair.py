@@ -52,6 +52,16 @@ def test_current_that_was_set_back_is_the_last_success_again() -> None:
     assert app.store.peek().current == 2
 
 
+def test_a_store_that_is_newer_than_the_database_is_not_set_back() -> None:
+    app, before = changed_twice()
+    newer = before.locks[2].replace("revision: 2", "revision: 7")
+    app.store.set_lock(7, newer, current=True)
+    assert app.manager.repair(ADMIN).current is None
+    assert app.store.peek().current == 7
+    app.store.set_lock(7, "torn", current=True)
+    assert app.manager.repair(ADMIN).current == 2
+
+
 def test_the_lock_of_a_component_that_was_put_back_comes_back_too() -> None:
     app, before = changed_twice()
     app.target.stamp_by_hand("scheduler", 1)

@@ -18,7 +18,7 @@ class Repair:
     locks: Mapping[int, str]
     """Revision → its lock, of those that are missing, torn, or not as recorded."""
     current: int | None
-    """The revision of the last success, when the store says another one or none."""
+    """The revision of the last success, when the store says an earlier one, none, or one that has no whole lock."""
 
     def is_needed(self) -> bool:
         """Tell whether anything is to be written."""
@@ -33,6 +33,7 @@ class Repair:
 def needed(snapshot: StoreSnapshot, succeeded: Iterable[Operation], stamps: Collection[int | None]) -> Repair:
     """Return what the store lacks of what must be there: the last success, and each success that a component carries.
 
+    A whole lock that is newer than every success stays current: there the database is what was put back to an old copy.
     `succeeded` are the SUCCEEDED operations, revision 0 (what was found, which has no lock of its own) among them. Must
     not be asked while an operation is active: it moves both.
     """
@@ -50,7 +51,8 @@ def needed(snapshot: StoreSnapshot, succeeded: Iterable[Operation], stamps: Coll
         for revision in wanted
         if not _holds(snapshot, revision, recorded[revision])
     }
-    return Repair(lacking, None if snapshot.current == last else last)
+    ahead = snapshot.current is not None and snapshot.current >= last and snapshot.usable_lock() is not None
+    return Repair(lacking, None if ahead or snapshot.current == last else last)
 
 
 def _holds(snapshot: StoreSnapshot, revision: int, lock: Lock) -> bool:
