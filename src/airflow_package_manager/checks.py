@@ -107,7 +107,9 @@ class Checks:
         name = "locks-as-recorded"
         try:
             if self._repository.active() is not None:
-                return Check(name, CheckStatus.UNKNOWN, "An operation is being applied.", "Look again when it has ended.")
+                return Check(
+                    name, CheckStatus.UNKNOWN, "An operation is being applied.", "Look again when it has ended."
+                )
             stamps = [self._target.stamp(component).revision for component in self._target.components()]
             found = repair.needed(self._store.read(), self._repository.revisions(), stamps)
         except PackageManagerError as error:
