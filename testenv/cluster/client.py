@@ -19,7 +19,7 @@ from testenv.cluster.kubeconfig import Access
 
 Object = dict[str, Any]
 """One API object as JSON."""
-_SECONDS = 30.0
+_SECONDS = 60.0
 _TICK = 0.1
 _COLLECTIONS = {
     "ConfigMap": "configmaps",

@@ -23,7 +23,7 @@ from tests.fakes.store import MemoryStore
 from tests.supervisor.house import lock_of
 
 Answer = TypeVar("Answer")
-SECONDS = 30.0
+SECONDS = 60.0
 QUICK = Limits(soak=1.0, unschedulable=3.0, refused=2.0)
 
 

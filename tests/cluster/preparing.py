@@ -112,10 +112,10 @@ def environment(
         "namespace": namespace,
         "index_url": index,
         "soak": "1",
-        "install_timeout": "30",
+        "install_timeout": "120",
         "stop_timeout": "1",
-        "ready_timeout": "30",
-        "preflight_timeout": "30",
+        "ready_timeout": "120",
+        "preflight_timeout": "120",
         "workloads": "; ".join(f"{name}=app={name}" for name in components),
         "chart": "none",
         **more,
@@ -197,7 +197,7 @@ def config_map(namespace: str, name: str, data: Mapping[str, str]) -> Object:
     }
 
 
-def eventually(look: Callable[[], object], what: object = "it", *, seconds: float = 30.0, every: float = 0.1) -> None:
+def eventually(look: Callable[[], object], what: object = "it", *, seconds: float = 60.0, every: float = 0.1) -> None:
     """Return when it is true; fails after so many seconds."""
     until = time.monotonic() + seconds
     while not look():

@@ -63,6 +63,8 @@ class Scenario:
     """In the end every workload has its pods."""
     hasty: bool = False
     """It waits for a time-out, which is a short one here: all others are patient with a busy machine."""
+    soak: int = 1
+    """Seconds that pods must stay ready; more where they crash soon after, which a busy fake node plays late."""
     alone: bool = False
     """It disturbs whatever runs at the same time."""
 
@@ -141,7 +143,9 @@ BROKEN = (
     _back(
         "ordered, crash at start", _stateful("crash-at-start"), says="ImportError: nope", keeps=("worker-0", TRIGGERER)
     ),
-    _back("ordered, crash after ready", _stateful("crash-after-ready", words=AT_ONCE), says="ImportError: nope"),
+    _back(
+        "ordered, crash after ready", _stateful("crash-after-ready", words=AT_ONCE), says="ImportError: nope", soak=8
+    ),
     _back("ordered, no image", _stateful("image-pull"), "infrastructure", keeps=("worker-0", TRIGGERER)),
     _back("ordered, no configuration", _stateful("config-error"), "infrastructure", keeps=("worker-0", TRIGGERER)),
     _back(
@@ -164,7 +168,10 @@ BROKEN = (
     _back("surge, install fails", _deployment("fail-install", strategy=SURGE), keeps=(WORKER, TRIGGERER)),
     _back("surge, crash at start", _deployment("crash-at-start", strategy=SURGE), keeps=(WORKER, TRIGGERER)),
     _back(
-        "surge, crash after ready", _deployment("crash-after-ready", 1, SURGE, words=AT_ONCE), says="ImportError: nope"
+        "surge, crash after ready",
+        _deployment("crash-after-ready", 1, SURGE, words=AT_ONCE),
+        says="ImportError: nope",
+        soak=8,
     ),
     _back("surge, no image", _deployment("image-pull", strategy=SURGE), "infrastructure", keeps=(WORKER, TRIGGERER)),
     _back("one less, install fails", _deployment("fail-install", strategy=ONE_LESS)),

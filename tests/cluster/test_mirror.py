@@ -14,7 +14,7 @@ from airflow_package_manager.adapters.kubernetes.mirror import Mirror, Rhythm
 from airflow_package_manager.errors import ClusterUnavailable
 from testenv.cluster import Cluster
 
-SECONDS = 30
+SECONDS = 60
 
 
 @pytest.fixture

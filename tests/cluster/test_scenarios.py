@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -17,11 +17,12 @@ from tests.cluster.hands import Hand
 from tests.cluster.line import Hear, silent
 from tests.cluster.preparing import LOCK_MAP, TEXT_MAP, Base, Preparations, eventually
 from tests.cluster.scenarios import BASE, SCENARIOS, TARGET, Scenario
-from tests.cluster.trial import Trial, Works, trial
+from tests.cluster.trial import CHECKS, Trial, Works, trial
+from tests.cluster.workloads import Object
 
 ORDINARY: Mapping[str, Works] = {"scheduler": Works(), "triggerer": Works("StatefulSet", 1)}
 ORDER = ("scheduler", "worker", "triggerer")
-HASTY = dict.fromkeys(("install_timeout", "ready_timeout", "preflight_timeout"), "10")
+HASTY = {"install_timeout": "15", "ready_timeout": "15", "preflight_timeout": "30"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,10 @@ def happens(cluster: Cluster, preparations: Preparations, home: Path, scenario: 
     def account(namespace: str) -> Path:
         return hands.short_lived_account(cluster, namespace) if short else cluster.kubeconfig
 
-    present, times = {name: works[name] for name in ORDER}, HASTY if scenario.hasty else {}
+    present, times = (
+        {name: works[name] for name in ORDER},
+        {"soak": str(scenario.soak), **(HASTY if scenario.hasty else {})},
+    )
     with trial(cluster, home, prepared, present, kubeconfig=account, **times) as one:
         before = one.pods()
         if scenario.first is not None:
@@ -69,7 +73,7 @@ def happens(cluster: Cluster, preparations: Preparations, home: Path, scenario: 
         with one.application(met) as (app, _):
             ended = app.driver.run(prepared.operation.id)
         assert met.left == [], f"nobody acted at this moment; it ended {ended.state.value}: {ended.problem}"
-        require(one, scenario, ended, before)
+        require(one, scenario, ended, before, met.check)
 
 
 class Met:
@@ -81,6 +85,8 @@ class Met:
         lines: Mapping[str, Hear] = {"conflicts": hands.conflicts, "cuts": hands.Cuts()}
         self._line = lines.get(scenario.line, silent)
         self._guard = threading.Lock()
+        self.check: list[Object] = []
+        """The statuses of the check's pods when it was ended: what to look at when it did not end well."""
 
     @property
     def left(self) -> list[str]:
@@ -91,13 +97,19 @@ class Met:
             hand = self._hands.pop(moment, None)
         if hand is not None:
             hand(self._one)
+        if moment.startswith("before delete jobs/"):
+            self.check = [
+                pod["status"] for pod in self._one.admin.items(self._one.inside("pods"), labelSelector=CHECKS)
+            ]
         return self._line(moment)
 
 
-def require(one: Trial, scenario: Scenario, ended: Operation, before: Mapping[str, str]) -> None:
+def require(
+    one: Trial, scenario: Scenario, ended: Operation, before: Mapping[str, str], check: Sequence[Object]
+) -> None:
     """Assert that it ended as the scenario says."""
     problem = dict(ended.problem or {})
-    assert (ended.state, problem.get("code")) == (scenario.state, scenario.code), str(problem)
+    assert (ended.state, problem.get("code")) == (scenario.state, scenario.code), f"{problem} {check}"
     assert scenario.says in str(problem), problem
     assert tuple(one.seen) == scenario.seen
     good, prepared = scenario.state is State.SUCCEEDED, one.prepared

@@ -34,6 +34,8 @@ from tests.cluster.preparing import (
 from tests.cluster.workloads import Object, rolled_out
 from tests.fakes.facts import FakeFacts
 
+CHECKS = "app.kubernetes.io/component=preflight"
+"""Label of the pods of checks."""
 REFUSED = InstallReport(report.FAILED, code="no-wheel", cause="good-package has no such wheel any more.")
 CHECK_REFUSED = json.dumps({**json.loads(PASSED), "status": "failed", "code": "import-failed", "detail": "ImportError"})
 
@@ -130,7 +132,7 @@ class Trial:
     def checks(self) -> list[str]:
         """Return the names of Jobs and of their pods that are there."""
         jobs = self.admin.items(self.inside("jobs", "apis/batch/v1"))
-        pods = self.admin.items(self.inside("pods"), labelSelector="app.kubernetes.io/component=preflight")
+        pods = self.admin.items(self.inside("pods"), labelSelector=CHECKS)
         return [one["metadata"]["name"] for one in (*jobs, *pods)]
 
     def settled(self) -> None:
