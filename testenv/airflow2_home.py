@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 import secrets
 import time
@@ -15,22 +14,12 @@ from pathlib import Path
 from typing import ClassVar
 from urllib.parse import urlencode
 
+from testenv import fab_users
 from testenv.airflow_home import API, Airflow, Reply, free_port, make, migrate, roles_of
 
 _BACKENDS = "airflow.providers.fab.auth_manager.api.auth.backend.basic_auth,airflow.api.auth.backend.session"
 _PATIENCE = 60
 """Seconds for a log-in."""
-_USERS = """
-import json, sys
-from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
-
-with get_application_builder() as builder:
-    builder.sm.sync_roles()  # as a webserver's first start does: before it there are but Admin and Public
-    for name, (role, password) in json.load(sys.stdin).items():
-        found = builder.sm.find_role(role.capitalize())
-        added = builder.sm.add_user(name, name.capitalize(), "Tester", f"{name}@example.com", found, password)
-        assert added, f"{name} was not added"
-"""
 
 
 @dataclass
@@ -131,8 +120,5 @@ def prepare(
     }
     airflow = Airflow2(home, python, port, passwords, environment, log=home / "standalone.log")
     migrate(airflow)
-    wanted = json.dumps({name: (role, passwords[name]) for name, role in roles.items()})
-    made = airflow.run(str(python), "-c", _USERS, text=wanted)
-    if made.returncode != 0:
-        raise RuntimeError(f"users cannot be made:\n{made.stdout[-2000:]}{made.stderr[-4000:]}")
+    fab_users.add(airflow, roles)
     return airflow

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[1]
 KEPT = 3
 """Environments that are left for another checkout."""
+_UV = str(Path(sys.executable).parent / "uv")
 _HEX, _DIGITS = "[0-9a-f]", 16
 KEPT_SECONDS = 3 * 3600
 """An environment that was asked for more recently may be running an Airflow: it is left too."""
@@ -45,17 +47,62 @@ def build(version: str = "3.3") -> Path:
     return wanted / "bin" / "python"
 
 
+def wheel(directory: Path, version: str | None = None) -> Path:
+    """Build our wheel into a directory that is not there yet; another `version` is written into a copy of the sources.
+
+    Returns the wheel.
+    """
+    sources = REPOSITORY
+    if version is not None:
+        sources = directory / "sources"
+        shutil.copytree(REPOSITORY / "src", sources / "src", ignore=shutil.ignore_patterns("__pycache__"))
+        for name in ("pyproject.toml", "README.md", "LICENSE"):
+            shutil.copy(REPOSITORY / name, sources)
+        about = sources / "src" / "airflow_package_manager" / "__init__.py"
+        text = about.read_text(encoding="utf-8")
+        about.write_text(re.sub(r'(?m)^__version__ = ".*"$', f'__version__ = "{version}"', text), encoding="utf-8")
+    _run([sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)], cwd=sources)
+    (built,) = directory.glob("*.whl")
+    return built
+
+
+def copy(python: Path, to: Path) -> Path:
+    """Copy the environment of an interpreter and return that of the copy; something may be changed there by uv.
+
+    Its files are those of the original, linked, which takes seconds: uv and Python replace files and never write into
+    one. Only the programs, which name their interpreter, are written anew.
+    """
+    original = python.parents[1]
+    shutil.copytree(original, to, symlinks=True, copy_function=_link)
+    for program in (to / "bin").iterdir():
+        if program.is_symlink() or str(original).encode() not in (content := program.read_bytes()):
+            continue
+        mode = program.stat().st_mode
+        program.unlink()
+        program.write_bytes(content.replace(str(original).encode(), str(to).encode()))
+        program.chmod(mode)
+    return to / "bin" / python.name
+
+
+def uv_pip(python: Path, command: str, *arguments: str) -> None:
+    """Install into an environment, or uninstall from it; raises `RuntimeError` with what uv said."""
+    _run([_UV, "pip", command, "--quiet", "--python", str(python), *arguments])
+
+
+def _link(source: str, to: str) -> None:
+    try:
+        os.link(source, to)
+    except OSError:  # another file system
+        shutil.copy2(source, to)
+
+
 def _install(environment: Path, pins: Path) -> None:
-    uv = str(Path(sys.executable).parent / "uv")
     wheels = environment.with_suffix(".wheel")
     shutil.rmtree(wheels, ignore_errors=True)
-    build_wheel = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(wheels)]
-    _run(build_wheel, cwd=REPOSITORY)
-    (wheel,) = wheels.glob("*.whl")
+    ours = wheel(wheels)
     # The path of the interpreter that runs us, not of a venv: a venv of a venv would vanish with its parent.
-    _run([uv, "venv", "--quiet", "--python", os.path.realpath(sys.executable), str(environment)])
-    install = [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", str(environment / "bin" / "python")]
-    _run([*install, "--requirement", str(pins), str(wheel)])
+    _run([_UV, "venv", "--quiet", "--python", os.path.realpath(sys.executable), str(environment)])
+    uv_pip(environment / "bin" / "python", "install", "--compile-bytecode", "--requirement", str(pins), str(ours))
     shutil.rmtree(wheels)
 
 

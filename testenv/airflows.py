@@ -26,7 +26,11 @@ def prepare(
     dags: Mapping[str, str],
     users: tuple[str, ...] = ("admin", "viewer"),
     settings: Mapping[str, str] | None = None,
+    python: Path | None = None,
 ) -> Airflow:
-    """Build the environment of a version, where it is missing, and make a home; nothing is started."""
+    """Make a home for a version; nothing is started.
+
+    `python` is the interpreter of its environment; without it the shared one's, built when it is missing.
+    """
     make = {**PREPARE, **SHORT_PATH}[version]
-    return make(home, airflow_environment.build(version), dags=dags, users=users, settings=settings)
+    return make(home, python or airflow_environment.build(version), dags=dags, users=users, settings=settings)

@@ -31,6 +31,7 @@ _ALONE = {
     "test_house_auth_manager": "auth managers",
     "test_versions": "other Airflows",
     "test_fab": "other Airflows",
+    "test_upgrade_and_uninstall": "other Airflows",
 }
 """Part of a test's name → room of its own, because it starts web servers of its own."""
 

@@ -57,6 +57,11 @@ def answered(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
     return found
 
 
+def adding(requirement: str) -> dict[str, object]:
+    """Return the request for a plan that adds one."""
+    return {"changes": [{"action": "add", "requirement": requirement}]}
+
+
 def plan(airflow: Airflow, token: str, *changes: str, **request: object) -> tuple[dict[str, Any], str]:
     """Plan changes such as ``add good-package`` and return the operation past PLANNING, and its token."""
     if changes:
@@ -85,6 +90,11 @@ def operation(airflow: Airflow, token: str, identifier: str) -> dict[str, Any]:
     assert status == 200, found
     result: dict[str, Any] = found
     return result
+
+
+def is_unspent(airflow: Airflow, planned: Mapping[str, Any]) -> None:
+    """Assert that whoever was refused left the plan as it was."""
+    assert operation(airflow, airflow.token("admin"), planned["id"])["state"] == "PLANNED"
 
 
 def ended(airflow: Airflow, token: str, identifier: str, seconds: float = 300) -> dict[str, Any]:

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +84,23 @@ def nothing_is_left(airflow: Airflow) -> bool:
     directory = Directory(_directory(airflow))
     with directory.locked(patience=1):
         return not (directory.root / ".pending").exists() and not list(directory.preflight.iterdir())
+
+
+@contextmanager
+def supervised(python: Path, environ: Mapping[str, str]) -> Iterator[None]:
+    """Run a supervisor with a light child: nothing is planned for a machine on which nothing runs."""
+    command = [str(python.parent / "airflow-package-manager"), "run", "--component", "scheduler", "--", "sleep", "600"]
+    supervisor = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        told = Path(environ["AIRFLOW_HOME"]) / "package_manager" / "components" / "scheduler"
+        until = time.monotonic() + 60
+        while not any('"ready"' in report.read_text() for report in told.glob(f"*-{supervisor.pid}.json")):
+            assert time.monotonic() < until, "the supervisor did not report"
+            time.sleep(0.1)
+        yield
+    finally:
+        supervisor.terminate()
+        supervisor.wait(30)
 
 
 def _directory(airflow: Airflow) -> Path:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_package_manager.plugin.fab_permissions import RESOURCE
 from testenv.airflow2_home import Airflow2, cookies
 from testenv.airflow_home import API
-from tests.plugin import journey, machine
+from tests.plugin import fab_roles, journey, machine
 
 if TYPE_CHECKING:
     from testenv.airflow_home import Airflow
@@ -19,7 +19,6 @@ pytestmark = pytest.mark.airflow
 
 PAGE = "/plugin/package-manager"
 ROLE = "Packagers"
-RESOURCE = "Package Management"
 JSON = {"Content-Type": "application/json"}
 EVERYTHING = ["package_manager:apply", "package_manager:plan", "package_manager:read"]
 
@@ -33,9 +32,9 @@ def airflow(airflow2: Airflow) -> Airflow2:
 @pytest.fixture
 def ada(airflow: Airflow2) -> Iterator[str]:
     """An admin of the test's own; her credentials."""
-    yield _added(airflow, "ada", "Admin")
+    yield fab_roles.add_user(airflow, "ada", "Admin")
     airflow.forget("ada")
-    _administer(airflow, "DELETE", "users/ada")
+    fab_roles.administer(airflow, "DELETE", "users/ada")
 
 
 def test_only_an_admin_finds_it_in_the_menu_and_sees_it_in_airflows_own_frame(airflow: Airflow2) -> None:
@@ -111,63 +110,63 @@ def test_whom_the_session_names_counts_before_a_header_that_a_proxy_added(airflo
 
 
 def test_a_role_gets_reading_and_then_changing_and_keeps_both(airflow: Airflow2) -> None:
-    _administer(airflow, "POST", "roles", {"name": ROLE, "actions": [_permission("can_read")]})
-    grace = _added(airflow, "grace", ROLE)
-    assert _session(airflow, grace)["permissions"] == ["package_manager:read"]
-    status, refused = airflow.api("POST", "operations", _add("good-extra"), token=grace)
+    fab_roles.administer(airflow, "POST", "roles", {"name": ROLE, "actions": [fab_roles.permission("can_read")]})
+    grace = fab_roles.add_user(airflow, "grace", ROLE)
+    assert fab_roles.session(airflow, grace)["permissions"] == ["package_manager:read"]
+    status, refused = airflow.api("POST", "operations", journey.adding("good-extra"), token=grace)
     assert (status, refused["code"], refused["permission"]) == (403, "forbidden", "package_manager:plan")
 
-    granted = [_permission(action, on) for action, on in GRANTED]
-    _administer(airflow, "PATCH", f"roles/{ROLE}", {"name": ROLE, "actions": granted})
-    assert _session(airflow, grace)["permissions"] == EVERYTHING
+    granted = [fab_roles.permission(action, on) for action, on in GRANTED]
+    fab_roles.administer(airflow, "PATCH", f"roles/{ROLE}", {"name": ROLE, "actions": granted})
+    assert fab_roles.session(airflow, grace)["permissions"] == EVERYTHING
     planned, _ = journey.plan(airflow, grace, "add good-extra")
     assert planned["state"] == "PLANNED", planned["problem"]
     assert PAGE in airflow.exchange("GET", "/home", None, {"Cookie": airflow.cookie("grace")}).content.decode()
 
-    before = _permissions(airflow)
+    before = fab_roles.permissions(airflow)
     synced = airflow.run(str(airflow.python), "-m", "airflow", "sync-perm")
     assert synced.returncode == 0, synced.stderr
     _restart_webserver(airflow)
-    assert _permissions(airflow) == before
+    assert fab_roles.permissions(airflow) == before
     assert before[ROLE] >= set(GRANTED)
     for role in ("Op", "User", "Viewer", "Public"):
         assert not {found for found in before.get(role, set()) if "Package" in found[1]}, role
-    assert _session(airflow, grace)["permissions"] == EVERYTHING
+    assert fab_roles.session(airflow, grace)["permissions"] == EVERYTHING
 
 
 def test_a_role_that_is_taken_away_between_plan_and_apply_refuses_the_apply(airflow: Airflow2, ada: str) -> None:
     planned, secret = journey.plan(airflow, ada, "add good-extra")
-    _change_database(
+    fab_roles.change_database(
         airflow,
         "UPDATE ab_user_role SET role_id = (SELECT id FROM ab_role WHERE name = 'Viewer')"
         " WHERE user_id = (SELECT id FROM ab_user WHERE username = 'ada')",
     )
     status, answer = journey.apply(airflow, ada, planned, secret)
     assert (status, answer["code"]) == (403, "forbidden")
-    _is_unspent(airflow, planned)
+    journey.is_unspent(airflow, planned)
 
 
 def test_a_user_who_is_deactivated_between_plan_and_apply_is_nobody(airflow: Airflow2, ada: str) -> None:
     browser = {"Cookie": airflow.cookie("ada")}
     planned, secret = journey.plan(airflow, ada, "add good-extra")
-    _change_database(airflow, "UPDATE ab_user SET active = 0 WHERE username = 'ada'")
+    fab_roles.change_database(airflow, "UPDATE ab_user SET active = 0 WHERE username = 'ada'")
     status, answer = journey.apply(airflow, ada, planned, secret)
     assert (status, answer["code"]) == (401, "not-authenticated")
     assert airflow.exchange("GET", f"{API}session", None, browser).status == 401
-    _is_unspent(airflow, planned)
+    journey.is_unspent(airflow, planned)
 
 
 def test_a_user_who_is_made_again_under_the_same_name_is_another_one(airflow: Airflow2, ada: str) -> None:
     planned, secret = journey.plan(airflow, ada, "add good-extra")
-    first = _session(airflow, ada)["principal"]
-    _administer(airflow, "DELETE", "users/ada")
+    first = fab_roles.session(airflow, ada)["principal"]
+    fab_roles.administer(airflow, "DELETE", "users/ada")
     airflow.forget("ada")
-    again = _added(airflow, "ada", "Admin")
-    second = _session(airflow, again)["principal"]
+    again = fab_roles.add_user(airflow, "ada", "Admin")
+    second = fab_roles.session(airflow, again)["principal"]
     assert (second["name"], second["id"].partition("@")[0]) == (first["name"], first["id"].partition("@")[0])
     status, answer = journey.apply(airflow, again, planned, secret)
     assert (status, answer["code"]) == (403, "token-invalid"), "SQLite gave the number of the deleted one anew"
-    _is_unspent(airflow, planned)
+    journey.is_unspent(airflow, planned)
 
 
 def test_what_was_done_stands_in_airflows_own_audit_log(airflow: Airflow2) -> None:
@@ -187,62 +186,6 @@ GRANTED = (
     ("menu_access", "Package Manager"),
     ("menu_access", "Admin"),
 )
-
-
-def _permission(action: str, resource: str = RESOURCE) -> dict[str, dict[str, str]]:
-    return {"action": {"name": action}, "resource": {"name": resource}}
-
-
-def _add(requirement: str) -> dict[str, object]:
-    return {"changes": [{"action": "add", "requirement": requirement}]}
-
-
-def _administer(airflow: Airflow2, method: str, path: str, body: object = None) -> None:
-    """Do with users and roles what their administrator does."""
-    status, answer = airflow.request(method, f"/auth/fab/v1/{path}", body, airflow.token("admin"))
-    assert status in {200, 204}, answer
-
-
-def _added(airflow: Airflow2, name: str, role: str) -> str:
-    password = {"password": f"{name} has a password"}
-    airflow.passwords = {**airflow.passwords, name: password["password"]}
-    who = {"username": name, "first_name": name, "last_name": "Test", "email": f"{name}@example.com"}
-    _administer(airflow, "POST", "users", {**who, **password, "roles": [{"name": role}]})
-    return airflow.token(name)
-
-
-def _session(airflow: Airflow2, token: str) -> dict[str, Any]:
-    status, found = airflow.api("GET", "session", token=token)
-    assert status == 200, found
-    session: dict[str, Any] = found
-    return session
-
-
-def _is_unspent(airflow: Airflow2, planned: dict[str, Any]) -> None:
-    assert journey.operation(airflow, airflow.token("admin"), planned["id"])["state"] == "PLANNED"
-
-
-def _permissions(airflow: Airflow2) -> dict[str, set[tuple[str, str]]]:
-    """Return role → (action, resource), as Airflow's database has them."""
-    wanted = """
-        SELECT ab_role.name, ab_permission.name, ab_view_menu.name FROM ab_permission_view_role
-        JOIN ab_role ON ab_role.id = role_id
-        JOIN ab_permission_view ON ab_permission_view.id = permission_view_id
-        JOIN ab_permission ON ab_permission.id = permission_id
-        JOIN ab_view_menu ON ab_view_menu.id = view_menu_id
-    """
-    found: dict[str, set[tuple[str, str]]] = {}
-    with sqlite3.connect(airflow.home / "airflow.db", timeout=30) as database:
-        for role, action, resource in database.execute(wanted):
-            found.setdefault(role, set()).add((action, resource))
-    database.close()
-    return found
-
-
-def _change_database(airflow: Airflow2, statement: str) -> None:
-    with sqlite3.connect(airflow.home / "airflow.db", timeout=30) as database:
-        database.execute(statement)
-    database.close()
 
 
 def _restart_webserver(airflow: Airflow2) -> None:

@@ -48,7 +48,7 @@ def test_a_role_gets_reading_and_then_changing_and_keeps_both(airflow: Airflow) 
     fab_roles.administer(airflow, "POST", "roles", {"name": ROLE, "actions": _granted(READ)})
     grace = fab_roles.add_user(airflow, "grace", ROLE)
     assert fab_roles.session(airflow, grace)["permissions"] == ["package_manager:read"]
-    status, refused = airflow.api("POST", "operations", _add("good-extra"), token=grace)
+    status, refused = airflow.api("POST", "operations", journey.adding("good-extra"), token=grace)
     assert (status, refused["code"], refused["permission"]) == (403, "forbidden", "package_manager:plan")
 
     granted = {"name": ROLE, "actions": _granted(READ, CHANGE)}
@@ -78,7 +78,7 @@ def test_a_role_that_is_taken_away_between_plan_and_apply_refuses_the_apply(airf
     fab_roles.administer(airflow, "PATCH", "users/ada?update_mask=roles", {"roles": [{"name": "Viewer"}]})
     status, answer = journey.apply(airflow, ada, planned, secret)
     assert (status, answer["code"]) == (403, "forbidden"), "though Airflow remembers the user with the role"
-    _is_unspent(airflow, planned)
+    journey.is_unspent(airflow, planned)
 
 
 def test_a_user_who_is_deactivated_between_plan_and_apply_is_nobody(airflow: Airflow, ada: str) -> None:
@@ -86,7 +86,7 @@ def test_a_user_who_is_deactivated_between_plan_and_apply_is_nobody(airflow: Air
     fab_roles.change_database(airflow, "UPDATE ab_user SET active = 0 WHERE username = 'ada'")
     status, answer = journey.apply(airflow, ada, planned, secret)
     assert (status, answer["code"]) == (401, "not-authenticated")
-    _is_unspent(airflow, planned)
+    journey.is_unspent(airflow, planned)
 
 
 def test_a_user_who_is_renamed_between_plan_and_apply_makes_a_new_plan(airflow: Airflow, ada: str) -> None:
@@ -94,7 +94,7 @@ def test_a_user_who_is_renamed_between_plan_and_apply_makes_a_new_plan(airflow: 
     fab_roles.change_database(airflow, "UPDATE ab_user SET username = 'lovelace' WHERE username = 'ada'")
     status, answer = journey.apply(airflow, ada, planned, secret)
     assert (status, answer["code"]) == (403, "token-invalid")
-    _is_unspent(airflow, planned)
+    journey.is_unspent(airflow, planned)
 
 
 def test_a_user_who_is_made_again_under_the_same_name_is_another_one(airflow: Airflow, ada: str) -> None:
@@ -105,7 +105,7 @@ def test_a_user_who_is_made_again_under_the_same_name_is_another_one(airflow: Ai
     for token in (again, ada):  # the old one names the new user: SQLite gave the number of the deleted one anew
         status, answer = journey.apply(airflow, token, planned, secret)
         assert (status, answer["code"]) == (403, "token-invalid")
-    _is_unspent(airflow, planned)
+    journey.is_unspent(airflow, planned)
     mine, _ = journey.plan(airflow, again, "add good-extra")
     assert (mine["owner"]["name"], mine["owner"]["id"] != first["id"]) == (first["name"], True)
 
@@ -116,7 +116,7 @@ def test_a_user_who_is_deleted_between_plan_and_apply_is_nobody(airflow: Airflow
     fab_roles.administer(airflow, "DELETE", "users/alan")
     status, answer = journey.apply(airflow, token, planned, secret)
     assert (status, answer["code"]) == (401, "not-authenticated")
-    _is_unspent(airflow, planned)
+    journey.is_unspent(airflow, planned)
 
 
 def test_anonymous_people_are_nobody_although_airflow_gives_them_the_role_admin(airflow: Airflow) -> None:
@@ -144,7 +144,7 @@ def test_anonymous_people_are_nobody_although_airflow_gives_them_the_role_admin(
         assert (status, answer["code"]) == (401, "not-authenticated")
         assert second.request("GET", "/package-manager/")[0] == 401
         status, answer = second.request(
-            "POST", f"{API}operations", _add("good-extra"), headers={"X-Package-Manager": "1"}
+            "POST", f"{API}operations", journey.adding("good-extra"), headers={"X-Package-Manager": "1"}
         )
         assert (status, answer["code"]) == (401, "not-authenticated")
     finally:
@@ -154,14 +154,6 @@ def test_anonymous_people_are_nobody_although_airflow_gives_them_the_role_admin(
 
 def _granted(*wanted: tuple[str, str]) -> list[dict[str, Any]]:
     return [fab_roles.permission(*found) for found in (*wanted, ("can_read", "Website"))]
-
-
-def _add(requirement: str) -> dict[str, object]:
-    return {"changes": [{"action": "add", "requirement": requirement}]}
-
-
-def _is_unspent(airflow: Airflow, planned: dict[str, Any]) -> None:
-    assert journey.operation(airflow, airflow.token("admin"), planned["id"])["state"] == "PLANNED"
 
 
 def _restart_server(airflow: Airflow) -> None:

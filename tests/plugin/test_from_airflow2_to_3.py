@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import pytest
 
 from testenv import airflow_environment
 from testenv.package_index import PackageIndexServer
+from tests.plugin import machine
 
 _BEFORE = """
 import json
@@ -84,10 +82,10 @@ def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexS
     }
     old, new = airflow_environment.build("2.11"), airflow_environment.build("3.3")
     _run(old, ["-m", "airflow", "db", "migrate"], environ)
-    with _supervised(old, environ):
+    with machine.supervised(old, environ):
         before = _run(old, ["-c", _BEFORE], environ).splitlines()[-1]  # Airflow 2 logs there too
     _run(new, ["-m", "airflow", "db", "migrate"], environ)
-    with _supervised(new, environ):
+    with machine.supervised(new, environ):
         found: dict[str, Any] = json.loads(_run(new, ["-c", _AFTER], environ, before).splitlines()[-1])
     return found
 
@@ -110,23 +108,6 @@ def test_a_token_of_before_is_refused_and_says_why(moved: dict[str, Any]) -> Non
 
 def test_planning_goes_on_with_the_new_image(moved: dict[str, Any]) -> None:
     assert moved["anew"] == ["PLANNED", None, True]
-
-
-@contextmanager
-def _supervised(python: Path, environ: dict[str, str]) -> Iterator[None]:
-    """A supervisor of that environment with a light child: nothing is planned for a machine on which nothing runs."""
-    command = [str(python.parent / "airflow-package-manager"), "run", "--component", "scheduler", "--", "sleep", "600"]
-    supervisor = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        reports = Path(environ["AIRFLOW_HOME"]) / "package_manager" / "components" / "scheduler"
-        until = time.monotonic() + 60
-        while not any('"ready"' in report.read_text() for report in reports.glob("*.json")):
-            assert time.monotonic() < until, "the supervisor did not report"
-            time.sleep(0.1)
-        yield
-    finally:
-        supervisor.terminate()
-        supervisor.wait(30)
 
 
 def _run(python: Path, arguments: list[str], environ: dict[str, str], text: str = "") -> str:

@@ -37,6 +37,12 @@ def test_who_may_not_gets_a_page_that_says_so(house: House, headers: dict[str, s
     assert "location" not in reply.headers
 
 
+def test_who_is_not_logged_in_finds_the_way_to_the_log_in_and_nobody_else_does(house: House) -> None:
+    link = '<a href="../plugin/package-manager">Log in to Airflow</a>'
+    assert link in house.client.get("/", {}).text
+    assert link not in house.client.get("/", as_("viewer")).text
+
+
 def test_nothing_needs_unsafe_sources_and_only_airflow_may_frame_it(house: House) -> None:
     for address, headers in (("/", as_("admin")), ("/", {}), ("/api/v1/session", as_("admin")), ("/static/app.js", {})):
         reply = house.client.get(address, headers)

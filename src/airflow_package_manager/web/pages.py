@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from airflow_package_manager.errors import PackageManagerError
+from airflow_package_manager.errors import NotAuthenticated, PackageManagerError
 
 DIRECTORY = Path(__file__).parent / "static"
 INDEX = "index.html"
@@ -24,6 +24,10 @@ _TYPES = {
     ".woff2": "font/woff2",
 }
 """What is served; other files beside them (licences, types) are not."""
+
+IN_AIRFLOW = "../plugin/package-manager"
+"""Airflow's own page around ours, from ours: the same on Airflow 2 and 3, which send whom they do not know to their
+log-in and then back."""
 
 _STYLE = (
     ":root{color-scheme:light dark}"
@@ -82,11 +86,13 @@ def load(directory: Path) -> dict[str, File]:
 def refusal(error: PackageManagerError, correlation_id: str | None = None) -> bytes:
     """Return a page for people in Airflow's frame: what happened and what to do; it needs no other file."""
     trace = f"<p>Correlation id: <code>{html.escape(correlation_id)}</code></p>" if correlation_id else ""
+    unknown = isinstance(error, NotAuthenticated)
+    log_in = f'<p class="next"><a href="{IN_AIRFLOW}">Log in to Airflow</a></p>' if unknown else ""
     return (
         "<!doctype html>\n"
         '<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>Package Manager: {html.escape(error.title)}</title><style>{_STYLE}</style></head>"
         f'<body><main role="main"><h1>{html.escape(error.title)}</h1><p>{html.escape(error.detail)}</p>'
-        f'<p class="next">{html.escape(error.next_action)}</p>{trace}</main></body></html>\n'
+        f'<p class="next">{html.escape(error.next_action)}</p>{log_in}{trace}</main></body></html>\n'
     ).encode("utf-8", "backslashreplace")

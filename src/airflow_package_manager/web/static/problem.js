@@ -52,16 +52,25 @@ export function loginButton() {
     } catch {
       // framed by another origin: only our own frame can go there
     }
-    const here = place.defaultView?.location.href ?? window.location.href;
-    const airflow2 = state.session?.airflow_version.startsWith("2.");
-    const target = new URL(airflow2 ? "../login/" : "../api/v2/auth/login", document.baseURI);
-    target.searchParams.set("next", here);
     const link = place.createElement("a");
-    link.href = target.href;
+    link.href = loginAddress(place.defaultView?.location.href ?? window.location.href);
     place.body.appendChild(link);
     link.click();
     link.remove();
   }, { kind: "primary", shape: "person" });
+}
+
+/**
+ * Who was never let in was not told which Airflow this is; its own page around ours has one address in all of them,
+ * and there Airflow itself asks to log in.
+ * @param {string} here where to come back to
+ */
+function loginAddress(here) {
+  const version = state.session?.airflow_version;
+  if (version === undefined) return new URL("../plugin/package-manager", document.baseURI).href;
+  const target = new URL(version.startsWith("2.") ? "../login/" : "../api/v2/auth/login", document.baseURI);
+  target.searchParams.set("next", here);
+  return target.href;
 }
 
 /**
