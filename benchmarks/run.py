@@ -18,11 +18,17 @@ from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import activation, installer, kubernetes, plan, web
+from benchmarks import activation, installer, kubernetes, plan, polling, web
 from benchmarks.measuring import Measurement
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-SCRIPTS: tuple[Callable[[], Measurement], ...] = (plan.measure, installer.measure, activation.measure, web.measure)
+SCRIPTS: tuple[Callable[[], Measurement], ...] = (
+    plan.measure,
+    installer.measure,
+    activation.measure,
+    web.measure,
+    polling.measure,
+)
 ON_KUBERNETES: tuple[Callable[[], Measurement], ...] = (kubernetes.measure,)
 
 

@@ -32,6 +32,9 @@ _ALONE = {
     "test_versions": "other Airflows",
     "test_fab": "other Airflows",
     "test_upgrade_and_uninstall": "other Airflows",
+    "test_schemathesis": "other Airflows",
+    "test_airflow2_on_postgresql": "contract of the adapters",
+    "test_database_commands": "contract of the adapters",
 }
 """Part of a test's name → room of its own, because it starts web servers of its own."""
 

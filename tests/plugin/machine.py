@@ -89,13 +89,17 @@ def nothing_is_left(airflow: Airflow) -> bool:
 @contextmanager
 def supervised(python: Path, environ: Mapping[str, str]) -> Iterator[None]:
     """Run a supervisor with a light child: nothing is planned for a machine on which nothing runs."""
+    home = Path(environ["AIRFLOW_HOME"])
     command = [str(python.parent / "airflow-package-manager"), "run", "--component", "scheduler", "--", "sleep", "600"]
-    supervisor = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    said = home / "supervisor.log"
+    with said.open("wb") as log:
+        supervisor = subprocess.Popen(command, env=environ, stdout=log, stderr=log)
     try:
-        told = Path(environ["AIRFLOW_HOME"]) / "package_manager" / "components" / "scheduler"
+        told = home / "package_manager" / "components" / "scheduler"
         until = time.monotonic() + 60
         while not any('"ready"' in report.read_text() for report in told.glob(f"*-{supervisor.pid}.json")):
-            assert time.monotonic() < until, "the supervisor did not report"
+            assert supervisor.poll() is None, said.read_text()
+            assert time.monotonic() < until, said.read_text()
             time.sleep(0.1)
         yield
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,15 +13,31 @@ from airflow_package_manager.adapters.sql.events import SqlEvents
 from airflow_package_manager.adapters.sql.operations import SqlOperations
 from airflow_package_manager.adapters.sql.tables import ensure_tables
 from airflow_package_manager.domain.operation import State
-from testenv import airflow_environment, airflow_home
+from testenv import airflows, postgres
 from tests.contract import sample_operations as samples
 
 pytestmark = pytest.mark.airflow
 
 
-def test_migrate_check_and_reset_leave_our_rows_and_the_next_driver_ends_them(tmp_path: Path) -> None:
-    airflow = airflow_home.prepare(tmp_path / "home", airflow_environment.build(), dags={})
-    engine = create_engine(f"sqlite:///{airflow.home / 'airflow.db'}")
+@pytest.fixture
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'airflow.db'}"
+        return
+    with postgres.server() as server:
+        yield server.url()
+
+
+@pytest.mark.parametrize(
+    ("version", "database"), [("3.3", "sqlite"), ("2.11", "sqlite"), ("2.11", "postgresql")], indirect=["database"]
+)
+def test_migrate_check_and_reset_leave_our_rows_and_the_next_driver_ends_them(
+    version: str, database: str, tmp_path: Path
+) -> None:
+    where = {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database}
+    airflow = airflows.prepare(version, tmp_path / "home", dags={}, settings=where)
+    engine = create_engine(database)
     ensure_tables(engine)
     operations, events = SqlOperations(engine), SqlEvents(engine)
     now = time.time()

@@ -77,6 +77,15 @@ def test_tasks_of_the_kubernetes_executor_are_no_component() -> None:
         find(api)
 
 
+def test_a_task_of_the_kubernetes_executor_is_no_worker_although_it_has_a_workers_labels() -> None:
+    api = MemoryApi()
+    put(api, POD, "task")
+    with pytest.raises(NoComponents):
+        find(api)
+    put(api, STATEFUL_SET, "airflow-worker")
+    assert find(api) == "StatefulSet/airflow-worker"
+
+
 def test_tasks_are_not_even_listed_where_nobody_counts_on_a_worker() -> None:
     api = MemoryApi()
     put(api, POD, "x", owner="DaemonSet")

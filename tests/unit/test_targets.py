@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from airflow_package_manager import targets
+from airflow_package_manager.domain.executors import SchedulerStop
 from airflow_package_manager.settings import load
 
 
@@ -28,3 +29,18 @@ def test_pods_install_each_for_themselves_and_tell_how_long_they_stop(
 ) -> None:
     found = _chosen(tmp_path, target=target, install_timeout="10", stop_timeout="5", ready_timeout="20")
     assert (found.patience, found.seconds_per_instance) == (patience, planned)
+
+
+@pytest.mark.parametrize(
+    ("target", "setting", "stop"),
+    [
+        ("local", "handover", SchedulerStop.HANDOVER),
+        ("local", "drain", SchedulerStop.DRAIN),
+        ("kubernetes", "handover", SchedulerStop.POD),
+        ("kubernetes", "drain", SchedulerStop.POD),
+    ],
+)
+def test_a_scheduler_in_a_pod_stops_as_its_pod_does_whatever_is_set_for_one_machine(
+    target: str, setting: str, stop: SchedulerStop, tmp_path: Path
+) -> None:
+    assert _chosen(tmp_path, target=target, scheduler_restart=setting).scheduler_stop is stop
