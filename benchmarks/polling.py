@@ -24,14 +24,15 @@ from testenv.airflow_home import API, Airflow
 from testenv.package_index import serve_catalogue
 
 PAGES = 10
-ROUNDS = 10
-SECONDS = 12.0
+ROUNDS = 6
+SECONDS = 20.0
 """Of one round, after the pages were opened."""
-SETTLE = 3.0
+SETTLE = 20.0
+"""Seconds that pages are open before a round: a page that nothing happens on has found its pace."""
 PAUSE = 0.05
 """Between two looks at `/health`."""
-INTERVAL, INTERVAL_AWAY = 1.0, 2.0
-"""What `poll.js` waits after an answer, and after none."""
+SOON, RAREST, RARER, AWAY = 1.0, 5.0, 1.5, 2.0
+"""What `operation.js` and `poll.js` wait: after something happened, at most, how the pause grows, after no answer."""
 ACTIVE = ("ACCEPTED", "PREFLIGHT", "ROLLING_OUT", "VERIFYING", "ROLLING_BACK")
 QUIET, WATCHED = "nobody watches", f"{PAGES} pages watch"
 _METHOD = (
@@ -39,10 +40,11 @@ _METHOD = (
     " operation whose restarted scheduler is waited for the whole time, so that the driver works as well. One client"
     f" asks for `/health` again {PAUSE * 1000:.0f} ms after each answer. Rounds of {SECONDS:.0f} s with and without"
     f" {PAGES} pages that show the operation's progress follow one another in turns; the p95 is of all requests of all"
-    " rounds of a way, and beside it stand the p95s of single rounds. A page does what `views/operation.js` does:"
-    f" the events after the last known one, {INTERVAL:.0f} s after the last answer; the operation itself every fifth"
-    " time and the components every second time, and both when something happened; no conditional request (`no-store`)."
-    " Pages are opened at different moments within a second."
+    " rounds of a way, and beside it stand the p95s of single rounds. A page does what `views/operation.js` does: asks"
+    f" for the events after the last known one, {SOON:.0f} s after an answer that brought news and {RARER} times later"
+    f" after each that brought none, at most {RAREST:.0f} s; for the operation itself every fifth time and for the"
+    " components every second time, and for both when there was news; no conditional request (`no-store`). Pages are"
+    f" opened at different moments within {RAREST:.0f} s and have been open for {SETTLE:.0f} s when a round begins."
 )
 
 
@@ -77,6 +79,7 @@ class Watcher:
     def _follow(self) -> None:
         operation: Mapping[str, Any] | None = None
         after = turn = 0
+        pace = SOON
         self._leave.wait(self._delay)
         while not self._leave.is_set():
             began = time.perf_counter()
@@ -92,11 +95,12 @@ class Watcher:
                 if changed or turn % 2 == 0:
                     self._get("components")
             except OSError:
-                self._leave.wait(INTERVAL_AWAY)
+                self._leave.wait(AWAY)
                 continue
             turn += 1
             self.turns.append(time.perf_counter() - began)
-            self._leave.wait(INTERVAL)
+            pace = SOON if changed else min(pace * RARER, RAREST)
+            self._leave.wait(pace)
 
     def _get(self, path: str) -> Any:  # noqa: ANN401  that is JSON
         return json.loads(_get(self._port, f"{API}{path}", {"Cookie": self._cookie, "Sec-Fetch-Site": "same-origin"}))
@@ -124,7 +128,7 @@ def rolling_out() -> Iterator[tuple[Airflow, str, str]]:
             applying = {"token": made["token"], "digest": planned["plan"]["digest"]}
             airflow.api("POST", f"{path}/apply", applying, token=token)
             _until(airflow, token, path, lambda found: found["state"] in {"ROLLING_OUT", "FAILED", "ROLLED_BACK"})
-            time.sleep(SETTLE * 5)  # the new scheduler starts
+            time.sleep(SETTLE)  # the new scheduler starts
             yield airflow, made["operation"]["id"], airflow.cookie("admin")
 
 
@@ -135,11 +139,10 @@ def measure(rounds: int = ROUNDS) -> Measurement:
     with rolling_out() as (airflow, operation, cookie):
 
         def quiet() -> float:
-            time.sleep(SETTLE)
             return _look(airflow.port, asked[QUIET])
 
         def watched() -> float:
-            pages = [Watcher(airflow.port, operation, cookie, number / PAGES) for number in range(PAGES)]
+            pages = [Watcher(airflow.port, operation, cookie, number * RAREST / PAGES) for number in range(PAGES)]
             for page in pages:
                 page.open()
             try:

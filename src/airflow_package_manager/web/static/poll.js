@@ -2,6 +2,9 @@
 import { Offline } from "./api.js";
 import { connection } from "./state.js";
 
+/** Milliseconds between two questions to a server that does not answer. */
+const AWAY = 2000;
+
 /**
  * @param {number} milliseconds
  * @param {AbortSignal} signal
@@ -21,11 +24,11 @@ export function pause(milliseconds, signal) {
  * Calls `task` until it returns false or the signal aborts. `Offline` is shown and asked over; other errors are thrown.
  * @param {() => Promise<boolean>} task returns whether to go on
  * @param {AbortSignal} signal
- * @param {number} [interval] milliseconds
+ * @param {() => number} [interval] milliseconds to wait after an answer
  */
-export async function repeat(task, signal, interval = 1000) {
+export async function repeat(task, signal, interval = () => 1000) {
   while (!signal.aborted) {
-    let wait = interval;
+    let away = false;
     try {
       const goOn = await task();
       connection(true);
@@ -34,9 +37,9 @@ export async function repeat(task, signal, interval = 1000) {
       if (signal.aborted) return;
       if (!(error instanceof Offline)) throw error;
       connection(false);
-      wait = Math.max(interval, 2000);
+      away = true;
     }
-    await pause(wait, signal);
+    await pause(away ? AWAY : interval(), signal);
   }
 }
 

@@ -22,6 +22,11 @@ import { refusalView } from "./refusal.js";
 
 const ACTIVE = new Set(["ACCEPTED", "PREFLIGHT", "ROLLING_OUT", "VERIFYING", "ROLLING_BACK"]);
 const MOST_EVENTS = 500;
+/**
+ * Milliseconds between two looks: soon after something happened, then rarer and rarer. A server of Airflow 2 may have
+ * one worker for everybody, and most of a rollout is waiting.
+ */
+const SOON = 1000, RAREST = 5000, RARER = 1.5;
 
 /** @param {Operation} operation */
 function stage(operation) {
@@ -58,6 +63,7 @@ async function follow(main, id, signal) {
   let part = null;
   let after = 0;
   let turn = 0;
+  let pace = SOON;
   fill(main, skeleton("the operation"));
 
   const look = async () => {
@@ -72,6 +78,7 @@ async function follow(main, id, signal) {
       components = /** @type {import("../wire.d.ts").Components} */ (await get("components", signal)).components;
     }
     turn += 1;
+    pace = changed || now.state === "PLANNING" ? SOON : Math.min(pace * RARER, RAREST);
     if (signal.aborted) return false;
     draw(now);
     return (now.state === "PLANNING" && now.label === null) || ACTIVE.has(now.state);
@@ -96,7 +103,7 @@ async function follow(main, id, signal) {
   };
 
   try {
-    await repeat(look, signal);
+    await repeat(look, signal, () => pace);
     if (!signal.aborted && shown === "progress") {
       setActive(null);
       say("The operation has ended.");
