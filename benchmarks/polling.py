@@ -49,10 +49,12 @@ _METHOD = (
 
 
 class Watcher:
-    """One page that shows an operation's progress, until told to stop."""
+    """One page that shows an operation's progress, until told to stop; `root` is where the API is."""
 
-    def __init__(self, port: int, operation: str, cookie: str, delay: float) -> None:
+    def __init__(self, port: int, operation: str, cookie: str, delay: float, root: str = API) -> None:
         self._port, self._path, self._cookie, self._delay = port, f"operations/{operation}", cookie, delay
+        self._root = root
+        self.asked: list[str] = []
         self._leave = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self.turns: list[float] = []
@@ -103,7 +105,10 @@ class Watcher:
             self._leave.wait(pace)
 
     def _get(self, path: str) -> Any:  # noqa: ANN401  that is JSON
-        return json.loads(_get(self._port, f"{API}{path}", {"Cookie": self._cookie, "Sec-Fetch-Site": "same-origin"}))
+        self.asked.append(path)
+        return json.loads(
+            _get(self._port, f"{self._root}{path}", {"Cookie": self._cookie, "Sec-Fetch-Site": "same-origin"})
+        )
 
 
 @contextmanager

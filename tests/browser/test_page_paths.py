@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import time
+from itertools import pairwise
 
 import pytest
-from playwright.sync_api import Page, expect
+from benchmarks.polling import Watcher
+from playwright.sync_api import Page, Request, expect
 
 from testenv.page_gallery import Gallery
 from tests.browser.conftest import Watched
@@ -57,6 +60,36 @@ def test_add_plan_and_apply_by_keyboard_alone(shown: Gallery, watched: Watched) 
     assert len(posts) == 2
     stored = page.evaluate("JSON.stringify([{...sessionStorage}, {...localStorage}, location.href])")
     assert "t" * 43 not in stored
+
+
+def test_a_page_that_waits_asks_ever_more_rarely_and_the_benchmark_asks_the_same(
+    shown: Gallery, watched: Watched
+) -> None:
+    page = watched.page
+    asked: list[tuple[float, str]] = []
+    root = "/applying/api/v1/"
+
+    def heard(request: Request) -> None:
+        _, _, path = request.url.partition(root)
+        if path.startswith("operations/") or asked:
+            asked.append((time.monotonic(), path))
+
+    page.on("request", heard)
+    page.goto(shown.address("applying"))
+    page.wait_for_timeout(10_000)
+    looks = [at for at, path in asked if "/events" in path]
+    pauses = [after - before for before, after in pairwise(looks)]
+    for pause, wanted in zip(pauses, (1, 1.5, 2.25, 3.375), strict=False):
+        assert wanted <= pause + 0.05 < wanted + 1
+    assert len(pauses) >= 3
+
+    watcher = Watcher(shown.server_address[1], "0f3c" * 8, "", 0, root)
+    watcher.open()
+    page.wait_for_timeout(10_000)
+    watcher.close()
+    both = min(len(asked), len(watcher.asked))
+    assert both > len(looks)
+    assert [path for _, path in asked[:both]] == watcher.asked[:both]
 
 
 def test_dialog_gives_the_focus_back(shown: Gallery, watched: Watched) -> None:
