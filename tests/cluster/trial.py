@@ -185,7 +185,7 @@ def trial(
             try:
                 yield made
             except Exception as error:
-                error.add_note(f"The pods were: {json.dumps(made.statuses())}")
+                error.args = (*error.args, f"The pods were: {json.dumps(made.statuses())}")
                 raise
 
 
