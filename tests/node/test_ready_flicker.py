@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 MAIN = """
 import importlib.util, time
-if importlib.util.find_spec("plain_one"):
+if importlib.util.find_spec("plain_two"):
     time.sleep(3)
-    raise SystemExit("dies of plain-one, as asked")
+    raise SystemExit("dies of plain-two, as asked")
 print("runs", flush=True)
 time.sleep(86400)
 """
@@ -59,7 +59,7 @@ def test_a_pod_that_is_ready_for_a_moment_between_two_crashes_is_no_success(
         done = a_driver.run(
             on.environment,
             settings,
-            ("add", "plain-one"),
+            ("add", "plain-two"),
             at="patch deployments/triggerer",
             meanwhile=wait_for_the_flicker,
         )
@@ -67,7 +67,7 @@ def test_a_pod_that_is_ready_for_a_moment_between_two_crashes_is_no_success(
         assert done["state"] == "ROLLED_BACK", done
         assert (done["problem"]["code"], done["problem"]["component"]) == ("component-failed", "triggerer")
         assert "main ended with status 1" in done["problem"]["detail"]
-        assert "dies of plain-one, as asked" in done["problem"]["detail"]
+        assert "dies of plain-two, as asked" in done["problem"]["detail"]
         workload = admin.until(small_pods.path(namespace, "triggerer"), rolled_out)
         assert not workload["spec"]["template"]["metadata"].get("annotations")
         assert "runs" in small_pods.printed(on, namespace, small_pods.the_pod(on, namespace, "triggerer"))
