@@ -12,7 +12,7 @@ from types import FrameType
 
 from testenv.demo import DAG
 from testenv.node import why_not
-from testenv.node.airflow import AirflowOnTheNode, airflow_on_the_node, prepare
+from testenv.node.airflow import AirflowOnTheNode, airflow_on_the_node, node_with_image, prepare
 
 
 def main() -> int:
@@ -28,7 +28,10 @@ def main() -> int:
     print("Starting a Kubernetes with this machine as its node (what is missing is built, which takes minutes) …")
     started = time.monotonic()
     try:
-        with airflow_on_the_node(dags={"table_demo.py": DAG}, say=True) as running:
+        with (
+            node_with_image(say=True) as on,
+            airflow_on_the_node(on, dags={"table_demo.py": DAG}, say=True) as running,
+        ):
             _tell(running, time.monotonic() - started)
             while True:
                 time.sleep(1)

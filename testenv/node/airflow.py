@@ -18,18 +18,19 @@ from urllib.parse import urlsplit
 from testenv import postgres, redis
 from testenv.airflow_home import Airflow, free_port
 from testenv.cluster import Cluster, build, control_plane
-from testenv.node import airflow_image, machine, manifests
+from testenv.node import airflow_image, machine, manifests, task_pods
 from testenv.node.components import COMPONENTS, Component
 from testenv.node.enclosure import NodeFailed
 from testenv.node.manifests import Object, Places
 from testenv.node.node import Node, real_node
 
-NAMESPACE = "data-orchestration"
 SECONDS_TO_START = 300.0
 SECONDS_TO_MIGRATE = 180.0
 MAXIMUM_RESTARTS = 1
 """Of one container, while everything starts at once."""
 USERS = ("admin", "viewer")
+TASK = "kubernetes_executor"
+"""Label of a pod that the KubernetesExecutor made."""
 _TICK = 0.5
 
 
@@ -56,10 +57,12 @@ class AirflowOnTheNode:
         return found
 
     def pods(self, component: str = "") -> list[Object]:
-        """Return the pods of one component, or of all, by name."""
-        selector = "tier=airflow" + (f",component={component}" if component else "")
-        path = f"/api/v1/namespaces/{self.namespace}/pods"
-        return sorted(self.cluster.admin.items(path, labelSelector=selector), key=lambda pod: pod["metadata"]["name"])
+        """Return the pods of one component, or of all, by name; a worker's labels are on task pods too."""
+        return self._pods(f"tier=airflow,component={component}" if component else "tier=airflow", "!" + TASK)
+
+    def task_pods(self, dag: str) -> list[Object]:
+        """Return the pods in which the KubernetesExecutor runs tasks of a DAG."""
+        return self._pods(f"{TASK}=True", f"dag_id={dag}")
 
     def kill(self, pod: Object) -> None:
         """Delete a pod as a person does; one that has gone meanwhile is gone."""
@@ -76,7 +79,7 @@ class AirflowOnTheNode:
     def describe(self) -> str:
         """Return what each pod is doing, the end of what it printed, and the ends of the node's logs."""
         lines = []
-        for pod in self.pods():
+        for pod in self._pods("tier=airflow"):
             name, status = pod["metadata"]["name"], pod["status"]
             states = [
                 f"{row['name']}: {json.dumps(row['state'])[:1500]} restarts {row['restartCount']}"
@@ -84,35 +87,61 @@ class AirflowOnTheNode:
                 for row in status.get(kind, [])
             ]
             lines.append(f"== {name} {status.get('phase')} {status.get('reason', '')}\n" + "\n".join(states))
-            component = pod["metadata"]["labels"]["component"]
-            lines.append(self.node.container_logs(self.namespace, name, component)[-2500:])
+            main = pod["spec"]["containers"][0]["name"]
+            lines.append(self.node.container_logs(self.namespace, name, main)[-2500:])
         return "\n".join([*lines, self.node.log_end()])
+
+    def _pods(self, *selectors: str) -> list[Object]:
+        path = f"/api/v1/namespaces/{self.namespace}/pods"
+        found = self.cluster.admin.items(path, labelSelector=",".join(selectors))
+        return sorted(found, key=lambda pod: pod["metadata"]["name"])
+
+
+@dataclass(frozen=True)
+class NodeWithImage:
+    """A node that has the image of Airflow's pods."""
+
+    node: Node
+    environment: Path
+    """The virtual environment that pods mount, which also runs on this machine."""
 
 
 @contextmanager
-def airflow_on_the_node(
-    *, dags: Mapping[str, str], settings: Mapping[str, str] | None = None, say: bool = False
-) -> Iterator[AirflowOnTheNode]:
-    """Bring up a control plane, this machine as its node, and a whole Airflow in six pods; all is gone at the end.
+def node_with_image(*, say: bool = False) -> Iterator[NodeWithImage]:
+    """Bring up a control plane and this machine as its node, with the image; all is gone at the end.
 
-    `settings` are environment variables of every component, ours or Airflow's; with `say`, progress is printed. Raises
-    `machine.MachineUnfit` where that cannot be, and `NodeFailed` with states and logs. Call it from the main thread.
+    With `say`, progress is printed. Raises `machine.MachineUnfit` where that cannot be, and `NodeFailed` with the ends
+    of the logs. Call it from the main thread.
     """
     progress = _Progress(loud=say)
     environment = prepare()
     progress("programs and the image's environment")
-    with ExitStack() as last:
-        cluster = last.enter_context(control_plane(fake_node=False))
+    with control_plane(fake_node=False) as cluster:
         progress("the control plane")
-        node = last.enter_context(real_node(cluster))
-        node.load(airflow_image.write(node.home / "airflow.tar"))
-        progress("the node")
+        with real_node(cluster) as node:
+            node.load(airflow_image.write(node.home / "airflow.tar"))
+            progress("the node")
+            yield NodeWithImage(node, environment)
+
+
+@contextmanager
+def airflow_on_the_node(
+    on: NodeWithImage, *, dags: Mapping[str, str], settings: Mapping[str, str] | None = None, say: bool = False
+) -> Iterator[AirflowOnTheNode]:
+    """Bring up a whole Airflow in six pods; its processes outside of pods are gone at the end, its pods with the node.
+
+    `settings` are environment variables of every component, ours or Airflow's; with `say`, progress is printed. Raises
+    `NodeFailed` with states and logs. Call it from the main thread.
+    """
+    progress = _Progress(loud=say)
+    environment = on.environment
+    with ExitStack() as last:
         database = last.enter_context(postgres.server())
         broker = last.enter_context(redis.server())
         progress("PostgreSQL and redis")
-        running = _prepared(node, environment, dags)
+        running = _prepared(on.node, environment, dags)
         variables = {**_variables(running.airflow, database, broker), **(settings or {})}
-        _migrate(environment, node.home, variables)
+        _migrate(environment, on.node.home, variables)
         progress("the database")
         _apply(running, environment, variables)
         running.await_ready()
@@ -154,14 +183,14 @@ def _prepared(node: Node, environment: Path, dags: Mapping[str, str]) -> Airflow
     file.write_text(json.dumps(passwords), encoding="utf-8")
     os.chown(file, airflow_image.USER, 0)
     airflow = Airflow(home, environment / "bin" / "python", free_port(), passwords, {})
-    return AirflowOnTheNode(airflow, node, NAMESPACE, home / "dags")
+    return AirflowOnTheNode(airflow, node, manifests.NAMESPACE, home / "dags")
 
 
 def _variables(airflow: Airflow, database: postgres.Postgres, broker: redis.Redis) -> dict[str, str]:
     """Return the environment that all components share."""
     here = f"http://127.0.0.1:{airflow.port}"
     return {
-        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor,KubernetesExecutor",
         "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
@@ -186,6 +215,7 @@ def _variables(airflow: Airflow, database: postgres.Postgres, broker: redis.Redi
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
+        **task_pods.SETTINGS,
         **{name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ},
     }
 
@@ -212,7 +242,8 @@ def _apply(running: AirflowOnTheNode, environment: Path, variables: Mapping[str,
     port = urlsplit(running.cluster.url).port or 443
     places = Places(environment, home / "dags", home / "logs", home / "users", running.airflow.port, port)
     admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    for body in (*manifests.secrets(namespace, variables), *manifests.accounts(namespace)):
+    around = (*manifests.secrets(namespace, variables), *manifests.accounts(namespace), *task_pods.launching(namespace))
+    for body in (*around, task_pods.config_map(namespace, places)):
         admin.apply(body)
     for component in COMPONENTS:
         admin.apply(manifests.workload(component, namespace, places))

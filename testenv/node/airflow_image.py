@@ -35,7 +35,8 @@ _SYSTEM = (Path("/usr/bin/python3"), Path("/usr/local/bin/python3"))
 _DIRECTORIES = (
     *("dev", "etc", "etc/package-manager", "etc/package-manager/locks", "etc/ssl", "home", "home/airflow"),
     *("home/airflow/.local", "opt", "opt/airflow", "opt/airflow/config", "opt/airflow/dags", "opt/airflow/logs"),
-    *("opt/airflow/users", "opt/package-manager", "opt/testenv", "proc", "root", "run", "sys", "usr", "var"),
+    *("opt/airflow/pod_templates", "opt/airflow/users", "opt/package-manager", "opt/testenv"),
+    *("proc", "root", "run", "sys", "usr", "var"),
 )
 _MERGED = ("bin", "sbin", "lib", "lib32", "lib64", "libx32")
 """Links into `/usr` in the root of a current system."""

@@ -20,11 +20,17 @@ from testenv.node import airflow_image
 from testenv.node.components import COMPONENTS, RELEASE, Component
 
 Object = dict[str, Any]
+NAMESPACE = "data-orchestration"
 CONFIG_MAP = "airflow-config-pypi"
 ENVIRONMENT_SECRET = "airflow-environment"  # noqa: S105  a name
 INDEX_SECRET = "package-index"  # noqa: S105  a name
 INSTALLER = "package-manager"
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+CONFIG = f"{RELEASE}-config"
+"""The chart's ConfigMap, which holds the template of task pods."""
+POD_TEMPLATE_KEY = "pod_template_file.yaml"
+POD_TEMPLATE = f"{airflow_image.HOME}/pod_templates/{POD_TEMPLATE_KEY}"
+"""Where the chart mounts it into the scheduler."""
 _TOKEN_SECONDS = 3600
 
 
@@ -99,46 +105,75 @@ def workload(component: Component, namespace: str, places: Places) -> Object:
     return {"apiVersion": "apps/v1", "kind": component.kind, "metadata": metadata, "spec": spec}
 
 
-def _pod(component: Component, namespace: str, places: Places) -> Object:
-    values = yaml.safe_load(manifest("values-official.yaml", installation(namespace)))
+def values(namespace: str) -> Object:
+    """Return the values for the official chart that we ship, filled in for these workloads."""
+    found: Object = yaml.safe_load(manifest("values-official.yaml", installation(namespace)))
+    return found
+
+
+def pod(name: str, key: str, namespace: str, places: Places) -> Object:
+    """Return what the pods of all components and of tasks have in common; `key` is of the values that we ship.
+
+    Its one container is called `name`; it has no command yet.
+    """
+    shipped_values = values(namespace)
     image_volumes, image_mounts = airflow_image.mounts(places.environment)
-    volumes, mounts = [*image_volumes, *values["volumes"]], [*image_mounts, *values["volumeMounts"]]
-    for name, source in (("dags", places.dags), ("logs", places.logs), ("users", places.users)):
-        volumes.append({"name": name, "hostPath": {"path": str(source), "type": "Directory"}})
-        mounts.append({"name": name, "mountPath": f"{airflow_image.HOME}/{name}", "readOnly": name == "dags"})
-    main: Object = {
-        "name": component.name,
-        "image": airflow_image.TAG,
-        "args": ["bash", "-c", f"exec airflow {component.arguments}"],
-        "envFrom": [{"secretRef": {"name": ENVIRONMENT_SECRET}}],
-        "env": [{"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}, *values["env"]],
-        "volumeMounts": mounts,
-        "startupProbe": _startup(component, places),
-    }
-    if component.name == "worker":  # only the parent hears SIGTERM, so that running tasks finish
-        main["env"].append({"name": "DUMB_INIT_SETSID", "value": "0"})
-    if component.name == "api-server":
-        main["env"] += [
-            {"name": "KUBERNETES_SERVICE_HOST", "value": "127.0.0.1"},
-            {"name": "KUBERNETES_SERVICE_PORT", "value": str(places.cluster_port)},
-        ]
-        main["readinessProbe"] = {"httpGet": _version(places), "periodSeconds": 5, "timeoutSeconds": 10}
-        volumes.append({"name": "account", "projected": {"sources": _account()}})
-        mounts.append({"name": "account", "mountPath": ACCOUNT, "readOnly": True})
+    volumes = [*image_volumes, *shipped_values["volumes"]]
+    mounts = [*image_mounts, *shipped_values["volumeMounts"]]
+    for folder, source in (("dags", places.dags), ("logs", places.logs), ("users", places.users)):
+        volumes.append({"name": folder, "hostPath": {"path": str(source), "type": "Directory"}})
+        mounts.append({"name": folder, "mountPath": f"{airflow_image.HOME}/{folder}", "readOnly": folder == "dags"})
     return {
         "hostNetwork": True,
-        "serviceAccountName": component.workload,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": {"runAsUser": airflow_image.USER, "runAsGroup": 0, "fsGroup": 0},
-        "terminationGracePeriodSeconds": component.grace,
-        "initContainers": [_installer(one, image_mounts) for one in values[component.values]["extraInitContainers"]],
-        "containers": [main],
+        "initContainers": [installer(one, image_mounts) for one in shipped_values[key]["extraInitContainers"]],
+        "containers": [
+            {
+                "name": name,
+                "image": airflow_image.TAG,
+                "envFrom": [{"secretRef": {"name": ENVIRONMENT_SECRET}}],
+                "env": [
+                    {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+                    *shipped_values["env"],
+                ],
+                "volumeMounts": mounts,
+            }
+        ],
         "volumes": volumes,
     }
 
 
-def _installer(container: Mapping[str, Any], image_mounts: Sequence[Object]) -> Object:
+def _pod(component: Component, namespace: str, places: Places) -> Object:
+    made = pod(component.name, component.values, namespace, places)
+    (main,) = made["containers"]
+    main["args"] = ["bash", "-c", f"exec airflow {component.arguments}"]
+    main["startupProbe"] = _startup(component, places)
+    if component.name == "worker":  # only the parent hears SIGTERM, so that running tasks finish
+        main["env"].append({"name": "DUMB_INIT_SETSID", "value": "0"})
+    if component.name in {"api-server", "scheduler"}:  # the one drives, the other makes task pods
+        main["env"] += [
+            {"name": "KUBERNETES_SERVICE_HOST", "value": "127.0.0.1"},
+            {"name": "KUBERNETES_SERVICE_PORT", "value": str(places.cluster_port)},
+        ]
+        made["volumes"].append({"name": "account", "projected": {"sources": _account()}})
+        main["volumeMounts"].append({"name": "account", "mountPath": ACCOUNT, "readOnly": True})
+    if component.name == "api-server":
+        main["readinessProbe"] = {"httpGet": _version(places), "periodSeconds": 5, "timeoutSeconds": 10}
+    if component.name == "scheduler":
+        made["volumes"].append({"name": "config", "configMap": {"name": CONFIG}})
+        main["volumeMounts"].append(
+            {"name": "config", "mountPath": POD_TEMPLATE, "subPath": POD_TEMPLATE_KEY, "readOnly": True}
+        )
+    return {
+        **made,
+        "serviceAccountName": component.workload,
+        "terminationGracePeriodSeconds": component.grace,
+    }
+
+
+def installer(container: Mapping[str, Any], image_mounts: Sequence[Object]) -> Object:
     """Return our init container, with what makes this image and, as for a private index, where packages come from."""
     return {
         **container,

@@ -11,8 +11,9 @@ import pytest
 from testenv.node import why_not
 
 if TYPE_CHECKING:
-    from testenv.node.airflow import AirflowOnTheNode
+    from testenv.node.airflow import AirflowOnTheNode, NodeWithImage
     from testenv.package_index import PackageIndexServer
+    from tests.node.the_change import Added, Before
 
 ROOM = Path(__file__).parent
 DAGS = ROOM.parent / "data" / "dags"
@@ -21,13 +22,22 @@ SETTINGS = {
     "AIRFLOW__PACKAGE_MANAGER__HEARTBEAT_TIMEOUT": "60",
     # Every component, so that the api-server, which drives, restarts itself too.
     "AIRFLOW__PACKAGE_MANAGER__COMPONENTS": "scheduler, worker, triggerer, dag-processor, api-server",
+    # Pods of tasks that have ended stay, so that what their init containers reported can be read.
+    "AIRFLOW__KUBERNETES_EXECUTOR__DELETE_WORKER_PODS": "False",
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if ROOM in item.path.parents:
-            item.add_marker(pytest.mark.node)
+    """Mark them, and run first what starts a node of its own: two at once would slow each other down."""
+    ours = [place for place, item in enumerate(items) if ROOM in item.path.parents]
+    in_order = sorted((items[place] for place in ours), key=_shares_the_node)
+    for place, item in zip(ours, in_order, strict=True):
+        item.add_marker(pytest.mark.node)
+        items[place] = item
+
+
+def _shares_the_node(item: pytest.Item) -> bool:
+    return "node_with_image" in getattr(item, "fixturenames", ())
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -39,10 +49,36 @@ def machine() -> None:
 
 
 @pytest.fixture(scope="session")
-def on_the_node(package_index: PackageIndexServer) -> Iterator[AirflowOnTheNode]:
+def node_with_image() -> Iterator[NodeWithImage]:
+    """The one node of all tests that do not watch a node come and go."""
+    from testenv.node.airflow import node_with_image
+
+    with node_with_image(say=True) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def on_the_node(node_with_image: NodeWithImage, package_index: PackageIndexServer) -> Iterator[AirflowOnTheNode]:
     from testenv.node.airflow import airflow_on_the_node
 
     settings = {**SETTINGS, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url}
-    dags = {"needs_good_package.py": (DAGS / "needs_good_package.py").read_text()}
-    with airflow_on_the_node(dags=dags, settings=settings, say=True) as started:
+    files = (DAGS / "needs_good_package.py", DAGS.parent / "node_dags" / "in_pods.py")
+    dags = {path.name: path.read_text() for path in files}
+    with airflow_on_the_node(node_with_image, dags=dags, settings=settings, say=True) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def tasks_before(on_the_node: AirflowOnTheNode) -> Before:
+    """Task pods from before the first change."""
+    from tests.node import the_change
+
+    return the_change.tasks_before(on_the_node)
+
+
+@pytest.fixture(scope="session")
+def added(on_the_node: AirflowOnTheNode, tasks_before: Before) -> Added:
+    """The first change: what a person at the page added."""
+    from tests.node import the_change
+
+    return the_change.add(on_the_node, tasks_before)

@@ -9,8 +9,9 @@ import pytest
 from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION
 from airflow_package_manager.domain import report
 from testenv.node.components import COMPONENTS
-from testenv.node.manifests import CONFIG_MAP, INSTALLER
-from tests.node import the_page
+from testenv.node.manifests import CONFIG_MAP
+from tests.node import the_change
+from tests.node.the_change import ALL, Added
 from tests.plugin import journey
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from testenv.node.airflow import AirflowOnTheNode
     from testenv.package_index import PackageIndexServer
 
-ALL = {"scheduler": 1, "worker": 2, "triggerer": 1, "dag-processor": 1, "api-server": 1}
 SECONDS = 420
 
 
@@ -35,7 +35,7 @@ def test_six_pods_are_ready_and_a_dag_waits_for_its_package(on_the_node: Airflow
 
 
 def test_each_init_container_reports_in_its_termination_message(on_the_node: AirflowOnTheNode) -> None:
-    reports = [_report(pod) for pod in on_the_node.pods()]
+    reports = [the_change.report_of(pod) for pod in on_the_node.pods()]
     assert [found.outcome for found in reports] == [report.NO_SITE] * 6
     assert len({found.image for found in reports}) == 1
     assert reports[0].image is not None
@@ -49,45 +49,24 @@ def test_its_account_may_do_what_an_operation_needs(on_the_node: AirflowOnTheNod
         assert checks[name]["status"] == "ok", checks[name]
 
 
-@pytest.fixture(scope="module")
-def added(on_the_node: AirflowOnTheNode) -> tuple[dict[str, Any], dict[str, set[str]], dict[str, set[str]]]:
-    """The operation by which a person at the page added the missing package, and the pods before and after it."""
-    airflow = on_the_node.airflow
-    before = _pods(on_the_node)
-    try:
-        with the_page.logged_in(airflow, "admin") as page:
-            the_page.add(page, "good-package")
-    except AssertionError as error:
-        raise AssertionError(f"{error}\n{on_the_node.describe()}") from error
-    token = airflow.token("admin")
-    _, history = airflow.api("GET", "operations", token=token)
-    done = journey.operation(airflow, token, history["operations"][0]["id"])
-    assert done["state"] == "SUCCEEDED", done["problem"]
-    assert done["plan"]["components"] == list(ALL)
-    on_the_node.await_ready(60)
-    return done, before, _pods(on_the_node)
-
-
-def test_every_components_pods_are_replaced_and_have_the_lock(
-    on_the_node: AirflowOnTheNode, added: tuple[dict[str, Any], dict[str, set[str]], dict[str, set[str]]]
-) -> None:
-    done, before, after = added
+def test_every_components_pods_are_replaced_and_have_the_lock(on_the_node: AirflowOnTheNode, added: Added) -> None:
+    done, before, after = added.operation, added.before, added.after
     assert {name: len(pods) for name, pods in after.items()} == ALL
     assert not set().union(*before.values()) & set().union(*after.values())
-    digests = {_report(pod).lock_digest for pod in on_the_node.pods()}
+    digests = {the_change.report_of(pod).lock_digest for pod in on_the_node.pods()}
     assert len(digests) == 1
     assert None not in digests
-    assert {_report(pod).revision for pod in on_the_node.pods()} == {done["revision"]}
+    assert {the_change.report_of(pod).revision for pod in on_the_node.pods()} == {done["revision"]}
     assert _text(on_the_node) == "good-package\n"
 
 
-def test_airflows_own_signs_of_life_are_waited_for_also_celerys(
-    added: tuple[dict[str, Any], dict[str, set[str]], dict[str, set[str]]],
-) -> None:
-    done, _, _ = added
-    verified = {row["name"]: row["verified"] for row in done["components"]}
-    assert verified == {**dict.fromkeys(ALL, "heartbeat"), "api-server": "not verified"}
-    assert {row["unverified"] for row in done["components"]} == {None}
+def test_airflows_own_signs_of_life_are_waited_for_also_celerys(added: Added) -> None:
+    rows = added.operation["components"]
+    assert {row["name"]: row["verified"] for row in rows} == {
+        **dict.fromkeys(ALL, "heartbeat"),
+        "api-server": "not verified",
+    }
+    assert {row["unverified"] for row in rows} == {None}
 
 
 def test_the_page_shows_pods_where_they_run_and_where_requirements_are_kept(on_the_node: AirflowOnTheNode) -> None:
@@ -116,12 +95,12 @@ def test_the_dag_that_imports_it_runs_in_a_celery_worker(on_the_node: AirflowOnT
 def test_a_pod_of_a_deployment_that_is_killed_while_a_package_breaks_it_comes_back_on_its_own_lock(
     on_the_node: AirflowOnTheNode,
 ) -> None:
-    before, text, digest = _pods(on_the_node), _text(on_the_node), _digest(on_the_node)
-    (lost,) = _staying(on_the_node, "scheduler")
+    before, text, digest = the_change.pods(on_the_node), _text(on_the_node), the_change.digest(on_the_node)
+    (lost,) = the_change.staying(on_the_node, "scheduler")
 
     def kill() -> bool:
         """Delete the pod that was there before, once the one that breaks runs beside it."""
-        if len(_staying(on_the_node, "scheduler")) == 1:
+        if len(the_change.staying(on_the_node, "scheduler")) == 1:
             return False
         on_the_node.kill(lost)
         return True
@@ -130,18 +109,18 @@ def test_a_pod_of_a_deployment_that_is_killed_while_a_package_breaks_it_comes_ba
     assert done["problem"]["code"] == "component-failed"
     assert done["problem"]["detail"].startswith("scheduler")
     assert _text(on_the_node) == text
-    after = _pods(on_the_node)
+    after = the_change.pods(on_the_node)
     assert not after.pop("scheduler") & before.pop("scheduler")
     assert after == before
-    assert _digest(on_the_node) == digest
+    assert the_change.digest(on_the_node) == digest
 
 
 @pytest.mark.usefixtures("added")
 def test_a_package_that_the_index_withdraws_after_the_check_fails_in_pods_and_is_rolled_back_by_itself(
     on_the_node: AirflowOnTheNode, package_index: PackageIndexServer
 ) -> None:
-    before, text, digest = _pods(on_the_node), _text(on_the_node), _digest(on_the_node)
-    workers = _uids(on_the_node, "worker")
+    before, text, digest = the_change.pods(on_the_node), _text(on_the_node), the_change.digest(on_the_node)
+    workers = the_change.uids(on_the_node, "worker")
     asked: list[int] = []
 
     def withdraw() -> bool:
@@ -157,24 +136,26 @@ def test_a_package_that_the_index_withdraws_after_the_check_fails_in_pods_and_is
     assert "has a pinned version no more" in done["problem"]["detail"]
     assert ("GET", "/simple/plain-one/") in package_index.requests[asked[0] :], "a pod asked for it in vain"
     assert _text(on_the_node) == text
-    after = _uids(on_the_node, "worker")
+    after = the_change.uids(on_the_node, "worker")
     assert after["airflow-worker-0"] == workers["airflow-worker-0"]
     assert after["airflow-worker-1"] != workers["airflow-worker-1"]
     untouched = ("triggerer", "dag-processor", "api-server")
-    assert {name: _pods(on_the_node)[name] for name in untouched} == {name: before[name] for name in untouched}
-    assert _digest(on_the_node) == digest
+    assert {name: the_change.pods(on_the_node)[name] for name in untouched} == {
+        name: before[name] for name in untouched
+    }
+    assert the_change.digest(on_the_node) == digest
 
 
 @pytest.mark.usefixtures("added")
 def test_of_two_workers_the_one_that_waits_is_killed_while_a_package_breaks_the_other_and_both_come_back(
     on_the_node: AirflowOnTheNode,
 ) -> None:
-    text, digest = _text(on_the_node), _digest(on_the_node)
+    text, digest = _text(on_the_node), the_change.digest(on_the_node)
     before = {pod["metadata"]["name"]: pod for pod in on_the_node.pods("worker")}
 
     def kill() -> bool:
         """Delete worker-0, which was not replaced yet, once the new worker-1 is there."""
-        now = _uids(on_the_node, "worker")
+        now = the_change.uids(on_the_node, "worker")
         if now.get("airflow-worker-1") in {None, before["airflow-worker-1"]["metadata"]["uid"]}:
             return False
         on_the_node.kill(before["airflow-worker-0"])
@@ -184,9 +165,9 @@ def test_of_two_workers_the_one_that_waits_is_killed_while_a_package_breaks_the_
     assert done["problem"]["code"] == "component-failed"
     assert done["problem"]["detail"].startswith("worker")
     assert _text(on_the_node) == text
-    after = _uids(on_the_node, "worker")
+    after = the_change.uids(on_the_node, "worker")
     assert all(after[name] != pod["metadata"]["uid"] for name, pod in before.items())
-    assert _digest(on_the_node) == digest
+    assert the_change.digest(on_the_node) == digest
 
 
 def _rolled_back(on_the_node: AirflowOnTheNode, package: str, *, meanwhile: Callable[[], bool]) -> dict[str, Any]:
@@ -213,37 +194,12 @@ def _stamp(on_the_node: AirflowOnTheNode, component: str) -> str | None:
     return stamp
 
 
-def _digest(on_the_node: AirflowOnTheNode) -> str | None:
-    """Return the digest of the lock that every pod that stays has installed: one and the same."""
-    (digest,) = {_report(pod).lock_digest for pod in _staying(on_the_node)}
-    return digest
-
-
-def _staying(on_the_node: AirflowOnTheNode, component: str = "") -> list[dict[str, Any]]:
-    return [pod for pod in on_the_node.pods(component) if "deletionTimestamp" not in pod["metadata"]]
-
-
-def _uids(on_the_node: AirflowOnTheNode, component: str) -> dict[str, str]:
-    return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in _staying(on_the_node, component)}
-
-
 def _ready(on_the_node: AirflowOnTheNode, component: str) -> int:
     return sum(
         condition["type"] == "Ready" and condition["status"] == "True"
         for pod in on_the_node.pods(component)
         for condition in pod["status"]["conditions"]
     )
-
-
-def _pods(on_the_node: AirflowOnTheNode) -> dict[str, set[str]]:
-    return {name: {pod["metadata"]["uid"] for pod in _staying(on_the_node, name)} for name in ALL}
-
-
-def _report(pod: dict[str, Any]) -> report.InstallReport:
-    (status,) = (row for row in pod["status"]["initContainerStatuses"] if row["name"] == INSTALLER)
-    found = report.load_install(status["state"]["terminated"]["message"])
-    assert found is not None
-    return found
 
 
 def _text(on_the_node: AirflowOnTheNode) -> str:

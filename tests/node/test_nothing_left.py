@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
@@ -11,6 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.node import what_is_left
 
 SCRIPT = """
 import sys
@@ -28,21 +29,12 @@ with control_plane(fake_node=False) as cluster, real_node(cluster) as node:
     sys.stdin.read()
 """
 REPOSITORY = Path(__file__).resolve().parents[2]
-MACHINE = (
-    "/run/containerd",
-    "/var/lib/kubelet",
-    "/var/lib/cni",
-    "/var/log/containers",
-    "/var/log/pods",
-    "/opt/containerd",
-)
-KERNEL = ("vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops")
 SECONDS = 30
 
 
 @pytest.mark.parametrize("end", ["by itself", "killed"])
 def test_nothing_is_left_of_a_node(end: str) -> None:
-    machine = _machine()
+    machine = what_is_left.machine()
     with subprocess.Popen(
         [sys.executable, "-c", SCRIPT],
         cwd=REPOSITORY,
@@ -54,10 +46,10 @@ def test_nothing_is_left_of_a_node(end: str) -> None:
         assert owner.stdout is not None
         homes = [Path(word) for word in owner.stdout.readline().split()]
         node, cluster = homes
-        assert _processes(node), "the container is found when it is there"
-        assert _control_groups(node)
-        assert _machine() == machine
-        assert not _mounts(node), "nobody else sees the mounts of the node, even while it runs"
+        assert what_is_left.processes(node.name), "the container is found when it is there"
+        assert what_is_left.control_groups(node.name)
+        assert what_is_left.machine() == machine
+        assert not what_is_left.mounts(node.name), "nobody else sees the mounts of the node, even while it runs"
         if end == "killed":
             owner.send_signal(signal.SIGKILL)
         owner.stdin.close()
@@ -67,48 +59,15 @@ def test_nothing_is_left_of_a_node(end: str) -> None:
     while time.monotonic() < deadline and (left := _left(node, cluster)):
         time.sleep(0.1)
     assert not left
-    assert _machine() == machine
+    assert what_is_left.machine() == machine
     if end == "killed":
         shutil.rmtree(cluster)  # a directory, without processes, is all that stays of a control plane
     assert not cluster.exists()
 
 
-def _machine() -> dict[str, object]:
-    """Return what a kubelet and a containerd change on a machine that is theirs."""
-    places: dict[str, object] = {place: Path(place).exists() for place in MACHINE}
-    return places | {name: Path("/proc/sys", name).read_text() for name in KERNEL}
-
-
 def _left(node: Path, cluster: Path) -> list[object]:
-    return [
-        *_processes(node),
-        *_processes(cluster),
-        *_control_groups(node),
-        *_mounts(node),
-        *(path for path in (node,) if path.exists()),
-    ]
-
-
-def _processes(home: Path) -> list[str]:
-    """Return the processes whose command line or control group speaks of this directory."""
-    found = []
-    for process in Path("/proc").iterdir():
-        if process.name.isdecimal() and int(process.name) != os.getpid():
-            try:
-                said = (process / "cmdline").read_bytes() + (process / "cgroup").read_bytes()
-            except OSError:  # it has ended
-                continue
-            if home.name.encode() in said:
-                found.append(f"{process.name} {said!r}")
-    return found
-
-
-def _mounts(home: Path) -> list[str]:
-    return [line for line in Path("/proc/mounts").read_text().splitlines() if home.name in line]
-
-
-def _control_groups(home: Path) -> list[str]:
-    return [path for path, _, _ in os.walk("/sys/fs/cgroup") if home.name in path]
+    found = [*what_is_left.of(node.name), *what_is_left.processes(cluster.name)]
+    return [*found, *(path for path in (node,) if path.exists())]
 
 
 def test_where_no_node_can_be_one_line_says_why() -> None:

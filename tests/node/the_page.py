@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,8 +32,11 @@ def logged_in(airflow: Airflow, user: str) -> Iterator[Page]:
         yield page
 
 
-def add(page: Page, project: str) -> list[str]:
-    """Add a package as a person does; return the pods that were shown while they were being replaced."""
+def add(page: Page, project: str, meanwhile: Callable[[], None]) -> list[str]:
+    """Add a package as a person does; return the pods that were shown while they were being replaced.
+
+    `meanwhile` is called once, when the first worker is being replaced.
+    """
     page.goto("/plugin/package-manager")
     frame = page.frame_locator("iframe")
     frame.get_by_role("button", name="Add New Package").first.click()
@@ -47,6 +50,7 @@ def add(page: Page, project: str) -> list[str]:
     _picture(page, "1-plan")
     apply.click()
     shown = [_replaced(frame, "airflow-worker-1")]
+    meanwhile()
     _picture(page, "2-in-progress")
     shown.append(_replaced(frame, "airflow-triggerer-0"))
     _see(frame.get_by_text("Every component runs the new packages"), ROLLOUT)
