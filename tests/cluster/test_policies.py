@@ -17,7 +17,9 @@ from airflow_package_manager.adapters.kubernetes.manifests import Installation, 
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from testenv.cluster import Client, Cluster, Refused
-from tests.cluster.chart_like import IMAGE, STAMP, Object, policies, workload
+from tests.cluster import official_chart
+from tests.cluster.chart_like import GROOMER, STAMP, Object, policies, workload
+from tests.cluster.official_chart import IMAGE
 
 ACCOUNT = "airflow-api-server"
 Change = Callable[[Object], object]
@@ -307,7 +309,7 @@ def _mount(name: str, path: str, volume: Object | None = None) -> Change:
 ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
     "a foreign image": (lambda job: _check(job).update(image="evil"), "one of the template's"),
     "a sidecar's image with the main environment": (
-        lambda job: _check(job).update(image="registry.example.com/groomer:1"),
+        lambda job: _check(job).update(image=GROOMER),
         "one of the template's",
     ),
     "an environment variable": (
@@ -389,7 +391,7 @@ ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
         "mounts the template's volumes where",
     ),
     "a component's labels": (
-        lambda job: _meta(job)["labels"].update(tier="airflow", component="scheduler", release="r"),
+        lambda job: _meta(job)["labels"].update(**official_chart.labels("scheduler")),
         "labels of its own",
     ),
     "one label of a component": (lambda job: _meta(job)["labels"].update(component="x"), "labels of its own"),
