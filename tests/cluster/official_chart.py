@@ -58,7 +58,7 @@ def component(name: str, kind: str = "") -> Component:
         kind,
         row["strategy"] if kind == "Deployment" else {},
         row["grace"],
-        tuple(row.get("sidecars", ())),
+        tuple(row.get("sidecars", {}).get(kind, ())),
         tuple(row.get("claims", {}).get(kind, ())),
         row["probes"],
     )

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from airflow_package_manager.adapters.kubernetes import workloads
 from airflow_package_manager.adapters.kubernetes.failures import Absent
-from airflow_package_manager.adapters.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, STATEFUL_SET, Kind, Object
+from airflow_package_manager.adapters.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, STATEFUL_SET, Object
 from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from airflow_package_manager.adapters.kubernetes.workloads import Lookups, Reference
 from airflow_package_manager.errors import ClusterForbidden
@@ -85,12 +85,7 @@ class Findings:
     @property
     def web(self) -> Part | None:
         """Return the component that runs the package manager."""
-        by_name = {part.component: part for part in self.parts}
-        return next((by_name[name] for name in WEB if name in by_name), None)
-
-    def by_kind(self) -> Mapping[Kind, tuple[str, ...]]:
-        """Return the names of the workloads by kind."""
-        return {kind: tuple(one.workload.name for one in self.parts if one.workload.kind == kind) for kind in _KINDS}
+        return _web(self.parts)
 
 
 class Discovery:
@@ -126,7 +121,10 @@ class Discovery:
                 )
         if found is not None:
             chart, release, parts = found
-            self._judge(namespace, parts)
+            if parts:
+                self._judge(parts)
+            elif not self._notes:
+                self._notes.append(f"No workload of Airflow was found in namespace {namespace}.")
         there = self._permitted(lambda: self._has_config_map(namespace), None)
         return Findings(namespace, chart, release, parts, there, tuple(dict.fromkeys(self._notes)))
 
@@ -201,12 +199,9 @@ class Discovery:
             return False
         return True
 
-    def _judge(self, namespace: str, parts: tuple[Part, ...]) -> None:
+    def _judge(self, parts: tuple[Part, ...]) -> None:
         """Say what is there and not as it should be."""
-        if not parts:
-            self._notes.append(f"No workload of Airflow was found in namespace {namespace}.")
-            return
-        web = Findings(namespace, "", "", parts, None, ()).web
+        web = _web(parts)
         if web is None:
             self._notes.append(
                 "Neither an api-server nor a webserver was found, and one of them runs the package manager: name its"
@@ -251,6 +246,11 @@ class Discovery:
             place = f"namespace {where}" if where else "all namespaces"
             self._notes.append(f"Not looked at, because this account may not {asked} in {place}.")
             return otherwise
+
+
+def _web(parts: Iterable[Part]) -> Part | None:
+    by_name = {part.component: part for part in parts}
+    return next((by_name[name] for name in WEB if name in by_name), None)
 
 
 def _marks(found: Object) -> Object:
