@@ -10,12 +10,9 @@ import shlex
 from collections.abc import Callable
 from pathlib import Path
 
+from airflow_package_manager.domain.components import COMPONENTS, WEB_SERVERS
 from airflow_package_manager.web_address import host_of
 
-WEB_SERVERS = ("api-server", "webserver")
-"""Airflow 3's and Airflow 2's; one machine has one of them."""
-COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", *WEB_SERVERS)
-"""What Airflow can run, in the default order of a rollout: what executes before what parses, the web server last."""
 _LONGEST_NAME = 256
 _EVERYBODY = frozenset({"anonymous", "public"})
 """What Airflow calls whoever is not logged in, and the role of all who are not."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_package_manager import setting_forms as forms
-from airflow_package_manager.setting_forms import COMPONENTS
+from airflow_package_manager.domain.components import COMPONENTS
 
 
 @dataclass(frozen=True)

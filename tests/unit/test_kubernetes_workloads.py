@@ -5,9 +5,9 @@ import pytest
 from airflow_package_manager.adapters.kubernetes import workloads
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, POD, REPLICA_SET, STATEFUL_SET, Kind
 from airflow_package_manager.adapters.kubernetes.workloads import Reference
+from airflow_package_manager.domain.components import COMPONENTS
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
-from airflow_package_manager.setting_forms import COMPONENTS
 from tests.fakes.cluster import MemoryApi
 
 WORKER = {"tier": "airflow", "component": "worker", "release": "airflow"}

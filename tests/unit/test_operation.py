@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from airflow_package_manager.domain import operation as operations
 from airflow_package_manager.domain import plan as plans
 from airflow_package_manager.domain.access import Identity, Permission, Principal, token_hash
+from airflow_package_manager.domain.components import COMPONENTS, WEB_SERVERS
 from airflow_package_manager.domain.operation import ACTIVE, CANCELLABLE, TERMINAL, TRANSITIONS, Operation, State
 from airflow_package_manager.domain.plan import Action, Change, Effect, PackageChange, Plan, PlanWarning, StoreSnapshot
-from airflow_package_manager.domain.rollout import WEB_SERVERS, Status, aggregate, in_order
+from airflow_package_manager.domain.rollout import Status, aggregate, in_order
 from airflow_package_manager.errors import Forbidden, IllegalTransition
-from airflow_package_manager.setting_forms import COMPONENTS
 from tests.unit import made
 
 ALICE = Identity("simple", "7", "alice")
@@ -93,7 +93,7 @@ def test_the_web_server_restarts_last_whatever_the_order(present: set[str], orde
     assert sorted(found) == sorted(present)
     others = [name for name in found if name not in WEB_SERVERS]
     assert others == [name for name in (reversed(order) if removing else order) if name in others]
-    assert set(found[len(others) :]) == WEB_SERVERS & present
+    assert set(found[len(others) :]) == present.intersection(WEB_SERVERS)
 
 
 def test_a_component_that_the_order_does_not_know_is_an_error() -> None:

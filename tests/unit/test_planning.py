@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_package_manager.domain.components import COMPONENTS
 from airflow_package_manager.domain.lock import Lock
 from airflow_package_manager.domain.plan import Action, Change, ChangeSet, Effect, Plan, StoreSnapshot
 from airflow_package_manager.domain.planning import (
@@ -29,7 +30,6 @@ from airflow_package_manager.refusals import (
     NoComponents,
     NothingToChange,
 )
-from airflow_package_manager.setting_forms import COMPONENTS
 from tests.unit import made
 
 IMAGE = made.image({"apache-airflow-core": "3.3.2", "protobuf": "6.33.6", "requests": "2.32.5"})

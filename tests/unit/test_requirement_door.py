@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from packaging.requirements import Requirement
 
+from airflow_package_manager.domain.requirement_door import shown
 from airflow_package_manager.domain.requirements import parse_requirement
 from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.refusals import InvalidRequirement, PolicyViolation
@@ -156,3 +157,17 @@ def test_the_slowest_answers_stay_far_below_the_goal(text: str) -> None:
     except (InvalidRequirement, PolicyViolation) as error:
         assert error.detail  # noqa: PT017
     assert time.perf_counter() - started < 0.2
+
+
+@given(
+    before=st.text(alphabet="ab :/?&@", max_size=60),
+    address=st.sampled_from(["https://me:hidden{}@", "https://packages.example.com/?token=hidden{}", "x://hidden{}@"]),
+    more=st.integers(min_value=4_000, max_value=4_200) | st.just(100_000),
+)
+def test_a_long_text_is_shown_without_credentials(before: str, address: str, more: int) -> None:
+    assert "hidden" not in shown(before + address.format("x" * more))
+
+
+def test_of_a_long_text_the_beginning_is_shown() -> None:
+    assert shown("six " + "x" * 1_000_000) == ascii("six " + "x" * 115 + "…")
+    assert shown("https://packages.example.com/" + "?" * 1_000_000) == ascii("https…")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from airflow_package_manager import settings
+from airflow_package_manager.domain.components import COMPONENTS
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.redaction import without_credentials
-from airflow_package_manager.setting_forms import COMPONENTS
 from airflow_package_manager.setting_table import SETTINGS
 from airflow_package_manager.settings import Settings
 

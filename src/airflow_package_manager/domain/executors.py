@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from enum import Enum
 
-SCHEDULER, WORKER = "scheduler", "worker"
+from airflow_package_manager.domain.components import SCHEDULER, WORKER
 
 
 class SchedulerStop(Enum):

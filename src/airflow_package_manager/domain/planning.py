@@ -11,6 +11,7 @@ from packaging.version import Version
 
 from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain import rollout
+from airflow_package_manager.domain.components import WEB_SERVERS
 from airflow_package_manager.domain.dependencies import Dependencies
 from airflow_package_manager.domain.lock import Lock
 from airflow_package_manager.domain.plan import (
@@ -27,7 +28,7 @@ from airflow_package_manager.domain.plan_warnings import plan_warnings
 from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.domain.requirements import RequirementsFile
 from airflow_package_manager.domain.resolution import Image, Resolution
-from airflow_package_manager.domain.rollout import WEB_SERVERS, ComponentStatus
+from airflow_package_manager.domain.rollout import ComponentStatus
 from airflow_package_manager.domain.undecodable import readable
 from airflow_package_manager.refusals import (
     AcknowledgementRequired,
@@ -113,7 +114,7 @@ def make_plan(inputs: PlanInputs) -> Plan:
             statuses=inputs.statuses,
             running_tasks=inputs.running_tasks,
             lock_unreadable=snapshot.current is not None and inputs.current_lock is None,
-            web_servers_left_out=sorted(WEB_SERVERS.intersection(inputs.statuses).difference(components))
+            web_servers_left_out=sorted(set(inputs.statuses).intersection(WEB_SERVERS).difference(components))
             if lock_changes and concerns_web_server(inputs, package_changes)
             else (),
         )
@@ -205,8 +206,8 @@ def components_to_restart(
     present = set(inputs.statuses)
     if inputs.configured_components:
         present &= set(inputs.configured_components)
-    elif present - WEB_SERVERS and not concerns_web_server(inputs, package_changes):
-        present -= WEB_SERVERS
+    elif (others := present.difference(WEB_SERVERS)) and not concerns_web_server(inputs, package_changes):
+        present = others
     removing = bool(changes) and all(change.action is Action.REMOVE for change in changes)
     return rollout.in_order(present, inputs.order, removing=removing)
 

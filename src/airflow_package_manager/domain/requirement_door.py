@@ -20,6 +20,8 @@ MAXIMUM_CHARACTERS = 1_000
 MAXIMUM_MARKER_DEPTH = 20
 """packaging parses markers recursively; a request must not decide how deep."""
 _MAXIMUM_SHOWN = 120
+_LOOKED_AT = 4_096
+_BEFORE_CREDENTIALS = re.compile("[:@?&]")
 _ARCHIVE = re.compile(
     r"\.(?:whl|zip|egg|tar|tgz|tbz|txz|tlz|tar\.(?:gz|bz2|xz|lz|lzma|zst))\Z", re.IGNORECASE | re.ASCII
 )
@@ -165,10 +167,21 @@ def strange_character(text: str, *, ascii_only: bool) -> str | None:
 
 def shown(text: str, *, quoted: bool = True) -> str:
     """Return the text safe to print: credentials masked, everything but printable ASCII escaped, bounded."""
-    masked = without_credentials(text)
+    masked = without_credentials(_beginning(text))
     short = masked if len(masked) <= _MAXIMUM_SHOWN else masked[: _MAXIMUM_SHOWN - 1] + "…"
     escaped = ascii(short)
     return escaped if quoted else escaped[1:-1]
+
+
+def _beginning(text: str) -> str:
+    """Return the text, of a long one only what comes first: no credentials are looked for in a million characters.
+
+    A word is not cut where its credentials would lose the sign by which they are known.
+    """
+    if len(text) <= _LOOKED_AT:
+        return text
+    words, space, cut = text[:_LOOKED_AT].rpartition(" ")
+    return f"{words}{space}{_BEFORE_CREDENTIALS.split(cut, maxsplit=1)[0]}…"
 
 
 def _depth(text: str) -> int:

@@ -9,8 +9,7 @@ import enum
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-WEB_SERVERS = frozenset({"api-server", "webserver"})
-"""Airflow 3's and Airflow 2's."""
+from airflow_package_manager.domain.components import WEB_SERVERS
 
 
 class Status(str, enum.Enum):

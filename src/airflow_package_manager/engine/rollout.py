@@ -6,6 +6,7 @@ import dataclasses
 import logging
 
 from airflow_package_manager.domain import import_errors
+from airflow_package_manager.domain.components import DAG_PROCESSOR, SCHEDULER
 from airflow_package_manager.domain.events import Kind
 from airflow_package_manager.domain.facts import Heartbeat
 from airflow_package_manager.domain.import_errors import FailedImport, ImportVerdict
@@ -20,7 +21,6 @@ from airflow_package_manager.ports import StoreChanges
 
 _log = logging.getLogger(__name__)
 
-DAG_PROCESSOR, SCHEDULER = "dag-processor", "scheduler"
 HEARTBEAT = "heartbeat"
 NOT_VERIFIED = "not verified"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from airflow_package_manager.domain.components import COMPONENTS
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.redaction import without_credentials
-from airflow_package_manager.setting_forms import COMPONENTS
 from airflow_package_manager.web_address import host_of
 
 

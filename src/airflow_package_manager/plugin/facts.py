@@ -16,17 +16,17 @@ from sqlalchemy import func, null, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from airflow_package_manager.domain.components import DAG_PROCESSOR, SCHEDULER, TRIGGERER, WORKER
 from airflow_package_manager.domain.facts import Heartbeat, ImportFailure
 from airflow_package_manager.errors import DatabaseBusy
 from airflow_package_manager.plugin.celery_workers import CeleryWorkers
 
 JOB_TYPES: Mapping[str, str] = {
-    "scheduler": "SchedulerJob",
-    "triggerer": "TriggererJob",
-    "dag-processor": "DagProcessorJob",
+    SCHEDULER: "SchedulerJob",
+    TRIGGERER: "TriggererJob",
+    DAG_PROCESSOR: "DagProcessorJob",
 }
 """Components that keep a heartbeat in the database; the api-server keeps none, and Celery knows its workers."""
-WORKER = "worker"
 MAXIMUM_ERRORS = 1_000
 MAXIMUM_MESSAGE = 4_000
 """Characters of one trace: its end, where the cause stands."""
