@@ -9,7 +9,7 @@ from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEF
 from airflow_package_manager.adapters.kubernetes.manifests import Installation
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION, Workload
-from airflow_package_manager.setting_forms import COMPONENTS
+from airflow_package_manager.domain.components import COMPONENTS
 from tests.cluster import chart_like, official_chart
 from tests.cluster.official_chart import INSTALLATIONS, Component
 

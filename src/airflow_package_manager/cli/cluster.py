@@ -14,6 +14,7 @@ from airflow_package_manager.cli import looking
 from airflow_package_manager.cli.exit_status import OK
 from airflow_package_manager.cli.looking import Looked
 from airflow_package_manager.cli.terminal import say, say_json, tell
+from airflow_package_manager.domain.components import SCHEDULER
 from airflow_package_manager.refusals import Malformed
 
 _KINDS = {kind.name.lower(): kind for kind in (DEPLOYMENT, STATEFUL_SET)}
@@ -116,7 +117,7 @@ def _template(
     if arguments.template:
         return _workload(arguments.template)
     if looked.found is not None and not arguments.workload:
-        there = (part.workload for part in looked.found.parts if part.component == "scheduler")
+        there = (part.workload for part in looked.found.parts if part.component == SCHEDULER)
         for one in there:
             return one.kind, one.name
     schedulers = [one for one in named if one[1].endswith("scheduler")]

@@ -14,12 +14,11 @@ from airflow_package_manager.adapters.kubernetes.failures import Absent
 from airflow_package_manager.adapters.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, STATEFUL_SET, Object
 from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from airflow_package_manager.adapters.kubernetes.workloads import Lookups, Reference
+from airflow_package_manager.domain.components import WEB_SERVERS, WORKER
 from airflow_package_manager.errors import ClusterForbidden
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 
 Answer = TypeVar("Answer")
-WEB = ("api-server", "webserver")
-"""The component that runs the package manager: the first of these that is there."""
 _KINDS = (DEPLOYMENT, STATEFUL_SET)
 
 
@@ -211,7 +210,7 @@ class Discovery:
             self._judge_account(web, parts)
         lacking = [part.component for part in parts if not part.installs]
         if lacking:
-            changes = any(part.component == "worker" and part.workload.kind == STATEFUL_SET for part in parts)
+            changes = any(part.component == WORKER and part.workload.kind == STATEFUL_SET for part in parts)
             self._notes.append(
                 f"No init container {self._wish.installer} yet: {', '.join(lacking)}. Add what 'kubernetes values'"
                 " prints to the chart's values"
@@ -250,7 +249,7 @@ class Discovery:
 
 def _web(parts: Iterable[Part]) -> Part | None:
     by_name = {part.component: part for part in parts}
-    return next((by_name[name] for name in WEB if name in by_name), None)
+    return next((by_name[name] for name in WEB_SERVERS if name in by_name), None)
 
 
 def _marks(found: Object) -> Object:
