@@ -22,6 +22,7 @@ from airflow_package_manager.cli.main import main
 from airflow_package_manager.domain.plan import Action, Change
 from testenv.cluster import Cluster
 from testenv.cluster.build import programs
+from testenv.package_index import PackageIndexServer
 from tests.cluster.preparing import ADMIN, LOCK_MAP, MINE, TEXT_MAP, Base, Preparations, accepted
 from tests.cluster.trial import Trial, Works, trial
 
@@ -68,10 +69,12 @@ class Desk:
 
 
 @pytest.fixture
-def installed(cluster: Cluster, preparations: Preparations, tmp_path: Path) -> Iterator[Trial]:
+def installed(
+    cluster: Cluster, preparations: Preparations, package_index: PackageIndexServer, tmp_path: Path
+) -> Iterator[Trial]:
     """Two components that were restarted on revision 1, whose lock is there."""
     prepared = preparations.get(Base.INSTALLED, *WORKS)
-    with trial(cluster, tmp_path / "home", prepared, WORKS) as one:
+    with trial(cluster, tmp_path / "home", prepared, WORKS, index_url=package_index.url) as one:
         yield one
 
 
@@ -261,11 +264,11 @@ def test_the_role_that_we_ship_empties_the_locks_and_says_what_stays(
 
 
 def test_the_printed_commands_take_everything_back(
-    desk: Desk, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, policed_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each line as it is printed, in its order, by a shell with kubectl: and then again, which changes nothing."""
     one = desk.one
-    kubectl = [str(programs("kubectl")["kubectl"]), "--kubeconfig", str(cluster.kubeconfig)]
+    kubectl = [str(programs("kubectl")["kubectl"]), "--kubeconfig", str(policed_cluster.kubeconfig)]
     made = manifests(shipped(one.namespace))
     applied = partial(subprocess.run, input=made, text=True, capture_output=True, check=True)
     applied([*kubectl, "apply", "--filename", "-"])
@@ -274,7 +277,7 @@ def test_the_printed_commands_take_everything_back(
     words = ["--workload", "Deployment/scheduler", "--workload", "StatefulSet/worker"]
     printed = desk("--dry-run", *words).out
     monkeypatch.setenv("PATH", f"{Path(kubectl[0]).parent}:/usr/bin:/bin")
-    monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig))
+    monkeypatch.setenv("KUBECONFIG", str(policed_cluster.kubeconfig))
     assert "it carries 1" in printed
     for _ in range(2):
         for line in printed.splitlines():
