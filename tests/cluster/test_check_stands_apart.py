@@ -22,7 +22,9 @@ SELECTORS = {
     "by-component": {"component": "api-server"},
     "by-tier": {"tier": "airflow"},
 }
-"""A Service and a budget for each: people write wide ones, too."""
+"""Of a Service and of a budget: people write wide ones, too."""
+NAME = "counts"
+"""Of both. One budget alone: of several that select a pod, the controller works out one."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +44,21 @@ class Apart:
         found = self.admin.items(self.inside("pods"), labelSelector=selector)
         return {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in found}
 
-    def served(self, name: str) -> set[str]:
+    def served(self) -> set[str]:
         """Return the pods to which a Service may send something: those that are not ready too."""
         slices = self.admin.items(
             self.inside("endpointslices", "apis/discovery.k8s.io/v1"),
-            labelSelector=f"kubernetes.io/service-name={name}",
+            labelSelector=f"kubernetes.io/service-name={NAME}",
         )
         endpoints = [endpoint for one in slices for endpoint in one.get("endpoints") or ()]
         old = self.admin.items(self.inside("endpoints"))
-        subsets = [part for one in old if one["metadata"]["name"] == name for part in one.get("subsets") or ()]
+        subsets = [part for one in old if one["metadata"]["name"] == NAME for part in one.get("subsets") or ()]
         rows = [row for part in subsets for key in ("addresses", "notReadyAddresses") for row in part.get(key) or ()]
         return {str(row["targetRef"]["name"]) for row in (*endpoints, *rows)}
 
-    def counted(self, name: str) -> int:
+    def counted(self) -> int:
         """Return how many pods a budget counts."""
-        path = self.inside(f"poddisruptionbudgets/{name}", "apis/policy/v1")
+        path = self.inside(f"poddisruptionbudgets/{NAME}", "apis/policy/v1")
         status: Object = self.admin.get(path).get("status", {})
         return int(status.get("expectedPods", -1))
 
@@ -70,19 +72,14 @@ class Apart:
         return name
 
 
-@pytest.fixture
-def apart(cluster: Cluster, namespace: str) -> Apart:
+@pytest.fixture(params=SELECTORS)
+def apart(cluster: Cluster, namespace: str, request: pytest.FixtureRequest) -> Apart:
+    selector = SELECTORS[request.param]
     admin = cluster.admin
     body = official_chart.workload(official_chart.component("api-server"), namespace, replicas=REPLICAS)
     body["spec"]["template"]["metadata"]["annotations"] = script(None) | script(7, preflight="hangs")
     admin.create(body)
     found = admin.until(f"/apis/apps/v1/namespaces/{namespace}/deployments/airflow-api-server", rolled_out)
-    for name, selector in SELECTORS.items():
-        metadata = {"name": name, "namespace": namespace}
-        serving = {"selector": selector, "ports": [{"port": official_chart.PORT}]}
-        admin.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": serving})
-        budget = {"selector": {"matchLabels": selector}, "minAvailable": 1}
-        admin.create({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": budget})
     pods = f"/api/v1/namespaces/{namespace}/pods"
     before = {pod["metadata"]["name"]: pod["metadata"]["uid"] for pod in admin.items(pods)}
     job = preflight_job.make(Workload(DEPLOYMENT, found), 7, ["pandas"], Options(timeout=600))
@@ -90,6 +87,11 @@ def apart(cluster: Cluster, namespace: str) -> Apart:
     admin.create(job)
     of_check = preflight_job.pod_selector(7)
     eventually(lambda: any(_installs(pod) for pod in admin.items(pods, labelSelector=of_check)), "the check")
+    metadata = {"name": NAME, "namespace": namespace}
+    serving = {"selector": selector, "ports": [{"port": official_chart.PORT}]}
+    admin.create({"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": serving})
+    budget = {"selector": {"matchLabels": selector}, "minAvailable": 1}
+    admin.create({"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": metadata, "spec": budget})
     for number, pod in enumerate(admin.items(pods), start=1):  # a kubelet would give each an address
         address = f"10.9.8.{number}"
         status = {"status": {"podIP": address, "podIPs": [{"ip": address}]}}
@@ -104,12 +106,9 @@ def _installs(pod: Object) -> bool:
 
 
 def test_nothing_counts_the_check_while_it_runs(apart: Apart) -> None:
-    for name in SELECTORS:
-        eventually(lambda name=name: apart.served(name) == set(apart.before), f"the endpoints of {name}")  # type: ignore[misc]
-        eventually(lambda name=name: apart.counted(name) == REPLICAS, f"the budget {name}")  # type: ignore[misc]
+    eventually(lambda: apart.served() == set(apart.before), "the endpoints")
+    eventually(lambda: apart.counted() == REPLICAS, "the budget")
     assert apart.check["status"]["podIP"], "an address alone would do to be served"
-    for name in SELECTORS:
-        assert apart.check["metadata"]["name"] not in apart.served(name)
     (owner,) = apart.check["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["controller"]) == ("Job", True)
     (replica_set,) = apart.admin.items(apart.inside("replicasets", "apis/apps/v1"))
@@ -127,9 +126,8 @@ def test_a_pod_with_the_components_labels_would_be_served_and_counted(apart: Apa
     eventually(lambda: apart.admin.get(path)["status"].get("phase") == "Running", "the stray pod")
     status = {"status": {"podIP": "10.9.8.99", "podIPs": [{"ip": "10.9.8.99"}]}}
     apart.admin.request("PATCH", path, status)
-    for name in SELECTORS:
-        eventually(lambda name=name: stray in apart.served(name), f"the endpoints of {name}")  # type: ignore[misc]
-        eventually(lambda name=name: apart.counted(name) == REPLICAS + 1, f"the budget {name}")  # type: ignore[misc]
+    eventually(lambda: stray in apart.served(), "the endpoints")
+    eventually(lambda: apart.counted() == REPLICAS + 1, "the budget")
 
 
 def test_a_pod_with_the_templates_hash_would_be_adopted_and_ended(apart: Apart) -> None:

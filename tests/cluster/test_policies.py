@@ -215,7 +215,7 @@ def test_fields_of_one_kind_are_denied_too(house: House, plural: str, name: str,
 
 
 def test_workloads_may_not_be_made_or_deleted(house: House) -> None:
-    fresh = workload("Deployment", house.namespace, "mine")
+    fresh = workload("Deployment", house.namespace, "statsd")
     with pytest.raises(Refused) as refused:
         house.ours.request("POST", house.path("deployments"), fresh, dryRun="All")
     denied(refused.value, "not created or deleted")
@@ -227,7 +227,9 @@ def test_workloads_may_not_be_made_or_deleted(house: House) -> None:
 def test_other_accounts_are_left_alone(house: House) -> None:
     path = house.path("deployments", "airflow-scheduler")
     house.admin.request("PATCH", path, {"spec": {"minReadySeconds": 3}}, dryRun="All")
-    house.admin.request("POST", house.path("deployments"), workload("Deployment", house.namespace, "x"), dryRun="All")
+    house.admin.request(
+        "POST", house.path("deployments"), workload("Deployment", house.namespace, "statsd"), dryRun="All"
+    )
 
 
 def test_the_policy_knows_every_field_of_a_workload(house: House) -> None:

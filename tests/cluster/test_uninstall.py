@@ -23,7 +23,7 @@ from airflow_package_manager.domain.plan import Action, Change
 from testenv.cluster import Cluster
 from testenv.cluster.build import programs
 from testenv.package_index import PackageIndexServer
-from tests.cluster.preparing import ADMIN, LOCK_MAP, MINE, TEXT_MAP, Base, Preparations, accepted
+from tests.cluster.preparing import ADMIN, LOCK_MAP, MINE, OLD, TEXT_MAP, Base, Preparations, accepted
 from tests.cluster.trial import Trial, Works, trial
 
 WORKS = {"scheduler": Works(), "worker": Works("StatefulSet", 2)}
@@ -107,7 +107,7 @@ def test_stamps_go_then_locks_and_the_text_of_people_stays(desk: Desk) -> None:
     assert set(one.stamps().values()) == {None}
     assert one.data(LOCK_MAP) is None
     assert one.data(TEXT_MAP) == text
-    assert MINE in str(text)
+    assert text == {"requirements.txt": f"{MINE}{OLD}\n"}
     one.settled()
 
 
