@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
-from airflow_package_manager.adapters.kubernetes import preflight_job, stamping, workloads
+from airflow_package_manager.adapters.kubernetes import pod_template, preflight_job, stamping, workloads
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET
-from airflow_package_manager.adapters.kubernetes.manifests import Installation
+from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION, Workload
 from airflow_package_manager.domain.components import COMPONENTS
@@ -133,3 +134,15 @@ def test_the_chart_with_our_values_keeps_the_charts_own_parts() -> None:
         assert ours["containers"][0] == {**ours["containers"][0], **bare["containers"][0]}
         init = [one["name"] for one in ours["initContainers"]]
         assert init == [*official_chart.FACTS["init_containers"], "package-manager"]
+
+
+@pytest.mark.parametrize("key", ["scheduler", "triggerer", "dagProcessor", "apiServer", "workers"])
+def test_what_doctor_looks_for_is_what_our_values_bring(key: str) -> None:
+    values = yaml.safe_load(manifest("values-official.yaml", Installation()))
+    found = seen(official_chart.component("scheduler"))
+    spec = found.template["spec"]
+    spec["initContainers"] += values[key]["extraInitContainers"]
+    spec["volumes"] = values["volumes"]
+    spec["containers"][0] |= {"env": values["env"], "volumeMounts": values["volumeMounts"]}
+    assert pod_template.unknown(found, "package-manager") is None
+    assert pod_template.lacks(found, "package-manager", Installation().config_maps[1]) == ()
