@@ -41,8 +41,9 @@ print(json.dumps({
 """
 _HEAD = (
     "# Compatibility\n\n"
-    "Written by `make compatibility` from what its run of the tests saw; not edited by hand. Each column is an Airflow"
-    " that was really started;\na number is how many tests passed on it. An empty cell was not run.\n\n"
+    "Written by a run of the tests from what it saw (`--compatibility FILE`; `make compatibility` runs those that start"
+    " an Airflow), not by hand.\nEach column is an Airflow that was really started; a number is how many tests passed"
+    " on it. An empty cell was not run.\n\n"
 )
 _OTHERS = (
     "\n## Beside these\n\n"

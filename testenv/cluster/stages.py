@@ -1,4 +1,8 @@
-"""Turns `stages.yaml` into the Stage objects that KWOK reads: a node that is ready, and pods that do as scripted."""
+"""Turns `stages.yaml` into the Stage objects that KWOK reads: a node that is ready, and pods that do as scripted.
+
+`immediateNextStage` is not used: KWOK 0.7 then takes its own copy of a pod beside the one that the watch brings, and a
+copy that comes late cancels the stage after the next (a pod stays Ready that should have completed).
+"""
 
 from __future__ import annotations
 
@@ -60,8 +64,6 @@ def _pod_stage(source: Mapping[str, Any], entry: Mapping[str, Any]) -> dict[str,
     stage = _stage(entry["name"], "Pod", matches, following)
     if "delay" in entry:
         stage["spec"]["delay"] = {"durationFrom": {"expressionFrom": functions + entry["delay"]}}
-    if entry.get("then") == "at-once":
-        stage["spec"]["immediateNextStage"] = True
     return stage
 
 

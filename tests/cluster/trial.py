@@ -129,6 +129,11 @@ class Trial:
             if "deletionTimestamp" not in pod["metadata"] and pod["metadata"]["labels"].get("app") in self.works
         }
 
+    def statuses(self) -> dict[str, Object]:
+        """Return what every pod says of itself: what to look at when it did not end as it must."""
+        found = self.admin.items(self.inside("pods"))
+        return {pod["metadata"]["name"]: {**pod["status"], "metadata": pod["metadata"]} for pod in found}
+
     def checks(self) -> list[str]:
         """Return the names of Jobs and of their pods that are there."""
         jobs = self.admin.items(self.inside("jobs", "apis/batch/v1"))
@@ -177,7 +182,11 @@ def trial(
         made = Trial(cluster, namespace, home, prepared, works, environ, config)
         with made.clean:
             made.settled()
-            yield made
+            try:
+                yield made
+            except Exception as error:
+                error.add_note(f"The pods were: {json.dumps(made.statuses())}")
+                raise
 
 
 def _workload(namespace: str, component: str, works: Works, prepared: Prepared) -> Object:
