@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -184,8 +185,8 @@ def trial(
             made.settled()
             try:
                 yield made
-            except Exception as error:
-                error.add_note(f"The pods were: {json.dumps(made.statuses())}")
+            except Exception:
+                sys.stderr.write(f"The pods were: {json.dumps(made.statuses())}\n")  # Python 3.10 has no notes
                 raise
 
 
