@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-from airflow_package_manager.domain import change_sets, record, repair
+from airflow_package_manager.domain import change_sets, record
 from airflow_package_manager.domain.access import Permission, Principal, token_hash
 from airflow_package_manager.domain.events import Kind, event
 from airflow_package_manager.domain.inventory import Check
@@ -17,7 +17,6 @@ from airflow_package_manager.domain.plan import ChangeSet, StoreSnapshot
 from airflow_package_manager.domain.planning import require_same_image, text_difference
 from airflow_package_manager.domain.policy import Policy, raise_for
 from airflow_package_manager.domain.question import Question
-from airflow_package_manager.domain.repair import Repair
 from airflow_package_manager.errors import (
     OperationInProgress,
     StalePlan,
@@ -28,18 +27,18 @@ from airflow_package_manager.ports import (
     InstalledDistributions,
     OperationRepository,
     PackageIndex,
+    Remains,
     RequirementStore,
     RolloutTarget,
-    StoreChanges,
 )
-from airflow_package_manager.reading import Reading
 from airflow_package_manager.refusals import NoComponents
+from airflow_package_manager.upkeep import Upkeep
 
 PLANS_PER_PRINCIPAL = 1
 PLANS_IN_ALL = 2
 
 
-class PackageManager(Reading):
+class PackageManager(Upkeep):
     """The use cases. Each takes the principal first and refuses without its permission (`Forbidden`).
 
     What a use case refuses is in the audit record before the error reaches the caller.
@@ -63,6 +62,7 @@ class PackageManager(Reading):
         checks: Callable[[], tuple[Check, ...]],
         token_lifetime: float,
         planning_deadline: float,
+        remains: Remains | None = None,
     ) -> None:
         """Take the ports and plain values.
 
@@ -81,6 +81,7 @@ class PackageManager(Reading):
             clock=clock,
             drive_soon=drive_soon,
             checks=checks,
+            remains=remains,
         )
         self._new_token = new_token
         self._new_id = new_id
@@ -187,37 +188,6 @@ class PackageManager(Reading):
                 ended = dataclasses.replace(operation, state=State.CANCELLED, updated_at=now, ended_at=now)
                 operation = self._repository.save(ended, [event(Kind.CANCELLED, now, ended)])
             return self._woken(operation)
-
-    def repair(self, principal: Principal) -> Repair:
-        """Write locks and `current` back from the record where the store lost or tore them; return what was written.
-
-        Restarts nothing. Raises `OperationInProgress`, `StoreConflict`, `StoreUnavailable`, `StoreTooLarge`.
-        """
-        with self._recording(principal, "repair the locks"):
-            principal.require(Permission.APPLY)
-            active = self._repository.active()
-            if active is not None:
-                raise OperationInProgress(
-                    f"{active.owner.name} is applying: {active.summary}. What is missing may be on its way.",
-                    operation=active.id,
-                    summary=active.summary,
-                )
-            snapshot = self._store.read()
-            stamps = [self._target.stamp(name).revision for name in self._present()]
-            found = repair.needed(snapshot, self._repository.revisions(), stamps)
-            if found.is_needed():
-                self._store.write(StoreChanges(put_locks=found.locks, current=found.current), snapshot.version)
-                self._events.append(
-                    event(
-                        Kind.LOCKS_REPAIRED,
-                        self._clock(),
-                        identity=principal.identity,
-                        address=principal.address,
-                        details={"revisions": sorted(found.locks), "current": found.current},
-                        what=str(found),
-                    )
-                )
-            return found
 
     # --- how -----------------------------------------------------------------------------------------------------
 

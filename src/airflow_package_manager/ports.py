@@ -14,6 +14,7 @@ from airflow_package_manager.domain.access import Identity
 from airflow_package_manager.domain.facts import Heartbeat, ImportFailure
 from airflow_package_manager.domain.operation import Event, Operation, State
 from airflow_package_manager.domain.plan import StoreSnapshot
+from airflow_package_manager.domain.removal import Remnant
 from airflow_package_manager.domain.resolution import (
     Image,
     InstalledDistribution,
@@ -104,6 +105,18 @@ class RolloutTarget(Protocol):
 
     def end_preflight(self, revision: int) -> None:
         """Remove the check and all it left; harmless when there is none."""
+        ...
+
+
+class Remains(Protocol):
+    """What a target keeps of ours beside the stamps; raises `StoreConflict`, `StoreUnavailable`."""
+
+    def find(self, *, text: bool) -> tuple[Remnant, ...]:
+        """Return what is there, in the order of its removal; with `text` the requirements of people too."""
+        ...
+
+    def remove(self, remnant: Remnant) -> str:
+        """Remove it, unless somebody changed it since; return what was done, for people."""
         ...
 
 

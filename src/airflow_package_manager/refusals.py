@@ -191,6 +191,14 @@ class UnsupportedWorkload(PackageManagerError):
     default_next_action = "Change how the named component is run; see the runbook."
 
 
+class ComponentsUnsettled(PackageManagerError):
+    """A component has not come back from its restart, so what it may still need was kept; `component` names it."""
+
+    code = "components-unsettled"
+    title = "A component has not come back from its restart"
+    default_next_action = "Look at its pods, mend what they say, and run the same command again."
+
+
 def all_errors() -> tuple[type[PackageManagerError], ...]:
     """Return every class that is ever raised, the root first, in the order of their files."""
     return (PackageManagerError, *PackageManagerError.__subclasses__())

@@ -13,6 +13,7 @@ from airflow_package_manager.adapters.kubernetes.api import Api, Wire
 from airflow_package_manager.adapters.kubernetes.configmap_store import ConfigMapStore
 from airflow_package_manager.adapters.kubernetes.connection import Connection
 from airflow_package_manager.adapters.kubernetes.pods import Limits
+from airflow_package_manager.adapters.kubernetes.remains import ConfigMapRemains
 from airflow_package_manager.adapters.kubernetes.rollout import KubernetesRollout
 from airflow_package_manager.adapters.local import checks as local_checks
 from airflow_package_manager.adapters.local.directory_store import DirectoryStore
@@ -21,7 +22,7 @@ from airflow_package_manager.domain.executors import SchedulerStop
 from airflow_package_manager.domain.inventory import Check
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.sweeping import SITE_VARIABLE
-from airflow_package_manager.ports import Clock, RequirementStore, RolloutTarget
+from airflow_package_manager.ports import Clock, Remains, RequirementStore, RolloutTarget
 from airflow_package_manager.settings import Settings
 
 LOCAL = "local"
@@ -47,6 +48,8 @@ class Target:
     scheduler_stop: SchedulerStop
     checks: Mapping[str, Callable[[], Check]]
     """Those of `doctor` that only this target knows, by name."""
+    remains: Remains | None = None
+    """What can be taken back, where the target keeps something of ours beside its directory."""
     close: Callable[[], None] = lambda: None
     """Lets watches end."""
 
@@ -128,5 +131,6 @@ def kubernetes(
         place=f"ConfigMap {settings.config_map} in namespace {settings.namespace}",
         scheduler_stop=SchedulerStop.POD,
         checks=doctor.by_name(),
+        remains=ConfigMapRemains(api, namespace=settings.namespace, names=store.names),
         close=rollout.close,
     )

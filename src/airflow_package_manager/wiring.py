@@ -215,6 +215,7 @@ def build(
         checks=checks.all,
         token_lifetime=settings.token_lifetime,
         planning_deadline=planning_deadline,
+        remains=target.remains,
     )
     return Application(
         settings=settings,

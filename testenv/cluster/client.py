@@ -28,6 +28,7 @@ _COLLECTIONS = {
     "Namespace": "namespaces",
     "Node": "nodes",
     "Pod": "pods",
+    "PodDisruptionBudget": "poddisruptionbudgets",
     "ResourceQuota": "resourcequotas",
     "Role": "roles",
     "RoleBinding": "rolebindings",

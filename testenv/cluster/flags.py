@@ -22,6 +22,8 @@ CONTROLLERS = (
     "serviceaccount-controller",
     "root-ca-certificate-publisher-controller",
     "disruption-controller",
+    "endpoints-controller",
+    "endpointslice-controller",
     "resourcequota-controller",
 )
 """What acts on the objects of an Airflow; all else would only use memory."""

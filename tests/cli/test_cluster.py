@@ -69,7 +69,53 @@ def test_what_cannot_be_filled_in_is_refused(desk: Desk, words: list[str]) -> No
     assert "cannot be filled in" in said.err
 
 
-def test_without_dry_run_it_says_that_it_only_prints(desk: Desk) -> None:
-    said = desk("kubernetes", "install")
+@pytest.mark.parametrize("action", ["install", "values"])
+def test_without_dry_run_it_says_that_it_only_prints(desk: Desk, action: str) -> None:
+    said = desk("kubernetes", action)
     assert said.status == 2
     assert "--dry-run" in said.err
+
+
+def test_without_a_cluster_it_says_that_none_was_looked_at(desk: Desk) -> None:
+    said = desk("kubernetes", "install", "--dry-run")
+    assert said.err.startswith("No cluster was looked at: this is no pod with an account, and neither --kubeconfig")
+
+
+def test_names_are_those_of_the_settings_without_options(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("NAMESPACE", "team"), ("CONFIG_MAP", "wishes"), ("RELEASE", "blue")):
+        monkeypatch.setenv(f"AIRFLOW__PACKAGE_MANAGER__{name}", value)
+    role, binding, *_ = yaml.safe_load_all(desk("kubernetes", "install", "--dry-run").out)
+    assert role["metadata"]["namespace"] == "team"
+    assert ["wishes", "wishes-locks"] in [rule.get("resourceNames") for rule in role["rules"]]
+    assert binding["subjects"][0]["name"] == "blue-api-server"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["install", "--dry-run", "--yes"],
+        ["install", "--dry-run", "--requirements"],
+        ["uninstall", "--dry-run", "--yes"],
+        ["uninstall", "--yes", "--namespace", "one"],
+        ["uninstall", "--yes", "--workload", "Deployment/x", "--offline"],
+    ],
+)
+def test_what_does_not_go_together_is_refused(desk: Desk, words: list[str]) -> None:
+    said = desk("kubernetes", *words)
+    assert said.status == 2
+    assert desk.opened == []
+    assert "--dry-run" in said.err or "--requirements" in said.err
+
+
+def test_a_machine_is_not_uninstalled_from_a_cluster(desk: Desk) -> None:
+    said = desk("kubernetes", "uninstall", "--yes")
+    assert said.status == 78
+    assert "The target is this machine" in said.err
+    assert desk.opened == [False]
+
+
+def test_uninstall_asks_for_yes_where_nobody_answers(desk: Desk) -> None:
+    said = desk("kubernetes", "uninstall", piped="")
+    assert said.status == 2
+    assert "--yes" in said.err
+    assert desk.opened == []

@@ -1,4 +1,4 @@
-"""Workloads like those of a chart: what a policy has to tell apart is all there."""
+"""The chart's workloads with our values and more: what a policy has to tell apart is all there."""
 
 from __future__ import annotations
 
@@ -11,62 +11,50 @@ import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
 from testenv.cluster import Client, Refused
+from tests.cluster import official_chart
+from tests.cluster.official_chart import IMAGE
 
 Object = dict[str, Any]
 STAMP = "airflow-package-manager/revision"
-IMAGE = "registry.example.com/airflow:1"
+GROOMER = "registry.example.com/groomer:1"
 
 
 def template(name: str) -> Object:
+    """Return the chart's pod template of a component with our values, and with more that a policy must tell apart."""
+    made = official_chart.template(official_chart.component(name))
+    spec = made["spec"]
+    main, *sidecars = spec["containers"]
     env = [
         {"name": "AIRFLOW__CORE__X", "value": "1"},
-        {"name": "AIRFLOW_PACKAGE_MANAGER_SITE", "value": "/opt/pm/active"},
+        {"name": "AIRFLOW_PACKAGE_MANAGER_SITE", "value": "/opt/package-manager/active"},
     ]
     mounts = [
         {"name": "config", "mountPath": "/opt/airflow/airflow.cfg", "subPath": "airflow.cfg", "readOnly": True},
         {"name": "package-manager", "mountPath": "/opt/package-manager", "readOnly": True},
     ]
-    command = ["python", "-m", "airflow_package_manager.installer", "--locks", "/etc/package-manager/locks"]
-    command += ["--directory", "/opt/package-manager", "--stamp=$(PACKAGE_MANAGER_STAMP)"]
-    command += ["--active", "/opt/package-manager/active", "--report", "/dev/termination-log"]
-    field = {"fieldRef": {"fieldPath": f"metadata.annotations['{STAMP}']"}}
     return {
         "metadata": {
-            "labels": {"tier": "airflow", "component": name, "release": "r"},
+            **made["metadata"],
             "annotations": {"checksum/config": "abc", "cluster-autoscaler.kubernetes.io/safe-to-evict": "true"},
         },
         "spec": {
-            "serviceAccountName": f"airflow-{name}",
+            **spec,
             "securityContext": {"runAsUser": 50000, "fsGroup": 0},
             "nodeSelector": {"disk": "fast"},
             "tolerations": [{"key": "dedicated", "operator": "Exists"}],
             "imagePullSecrets": [{"name": "registry"}],
-            "initContainers": [
-                {"name": "wait-for-airflow-migrations", "image": IMAGE, "args": ["airflow", "db", "check-migrations"]},
-                {
-                    "name": "package-manager",
-                    "image": IMAGE,
-                    "command": command,
-                    "env": [{"name": "PACKAGE_MANAGER_STAMP", "valueFrom": field}],
-                    "volumeMounts": [
-                        {"name": "locks", "mountPath": "/etc/package-manager/locks", "readOnly": True},
-                        {"name": "package-manager", "mountPath": "/opt/package-manager"},
-                    ],
-                },
-            ],
+            "initContainers": [*spec["initContainers"], installer()],
             "containers": [
                 {
-                    "name": name,
-                    "image": IMAGE,
+                    **main,
                     "args": ["bash", "-c", f"exec airflow {name}"],
                     "env": env,
                     "envFrom": [{"secretRef": {"name": "connections"}}],
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                     "volumeMounts": mounts,
-                    "livenessProbe": {"exec": {"command": ["true"]}},
                     "resources": {"limits": {"memory": "2Gi"}},
                 },
-                {"name": "log-groomer", "image": "registry.example.com/groomer:1"},
+                *({**one, "image": GROOMER} for one in sidecars),
             ],
             "volumes": [
                 {"name": "config", "configMap": {"name": "airflow-config"}},
@@ -78,14 +66,29 @@ def template(name: str) -> Object:
     }
 
 
-def workload(kind: str, namespace: str, name: str, **spec: object) -> Object:
-    labels = {"tier": "airflow", "component": name, "release": "r"}
+def installer() -> Object:
+    """Return our init container."""
+    command = ["python", "-m", "airflow_package_manager.installer", "--locks", "/etc/package-manager/locks"]
+    command += ["--directory", "/opt/package-manager", "--stamp=$(PACKAGE_MANAGER_STAMP)"]
+    command += ["--active", "/opt/package-manager/active", "--report", "/dev/termination-log"]
+    field = {"fieldRef": {"fieldPath": f"metadata.annotations['{STAMP}']"}}
     return {
-        "apiVersion": "apps/v1",
-        "kind": kind,
-        "metadata": {"name": f"airflow-{name}", "namespace": namespace, "labels": labels},
-        "spec": {"replicas": 0, "selector": {"matchLabels": labels}, "template": template(name), **spec},
+        "name": "package-manager",
+        "image": IMAGE,
+        "command": command,
+        "env": [{"name": "PACKAGE_MANAGER_STAMP", "valueFrom": field}],
+        "volumeMounts": [
+            {"name": "locks", "mountPath": "/etc/package-manager/locks", "readOnly": True},
+            {"name": "package-manager", "mountPath": "/opt/package-manager"},
+        ],
     }
+
+
+def workload(kind: str, namespace: str, name: str, **spec: object) -> Object:
+    """Return a component's workload of the chart with our values, of whichever kind; it wants no pods."""
+    one = official_chart.workload(official_chart.component(name, kind), namespace, replicas=0)
+    kept = {key: value for key, value in one["spec"].items() if key != "volumeClaimTemplates"}
+    return {**one, "spec": {**kept, "template": template(name), **spec}}
 
 
 POLICIES = ("policy-restart-only.yaml", "policy-preflight.yaml", "policy-own-objects.yaml")

@@ -19,31 +19,42 @@ from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from testenv.cluster import Client, Cluster
 from testenv.cluster.build import programs
+from tests.cluster import official_chart
 from tests.cluster.chart_like import STAMP, Object, policies
 
 CHART = os.environ.get("AIRFLOW_CHART_DIR", "")
+VERSIONS = {2: "2.11.0", 3: "3.0.2"}
+KINDS = ("Deployment", "StatefulSet")
 COMPONENTS = ("api-server", "dag-processor", "scheduler", "triggerer", "worker")
 pytestmark = pytest.mark.skipif(not CHART, reason="AIRFLOW_CHART_DIR names no chart")
 
 
-@pytest.fixture(scope="module", params=["CeleryExecutor", "KubernetesExecutor"])
-def rendered(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
-    folder = tmp_path_factory.mktemp("chart")
-    chart = folder / "airflow"
-    shutil.copytree(CHART, chart)
-    about = yaml.safe_load((chart / "Chart.yaml").read_text())
+@pytest.fixture(scope="module")
+def chart(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the chart without the charts that it depends on."""
+    found = tmp_path_factory.mktemp("chart") / "airflow"
+    shutil.copytree(CHART, found)
+    about = yaml.safe_load((found / "Chart.yaml").read_text())
     about.pop("dependencies", None)  # a database chart, which needs the network and says nothing about us
-    (chart / "Chart.yaml").write_text(yaml.safe_dump(about))
-    (chart / "Chart.lock").unlink(missing_ok=True)
-    values = folder / "values.yaml"
-    values.write_text(manifest("values-official.yaml", Installation()))
-    command = [str(programs("helm")["helm"]), "template", "airflow", str(chart), "--values", str(values)]
-    command += ["--namespace", "data-orchestration", "--set", f"executor={request.param}"]
-    command += ["--set", "postgresql.enabled=false", "--set", "data.metadataConnection.host=database"]
-    environ = {"PATH": os.defpath, "HOME": str(folder)}
+    (found / "Chart.yaml").write_text(yaml.safe_dump(about))
+    (found / "Chart.lock").unlink(missing_ok=True)
+    return found
+
+
+def render(chart: Path, *words: str) -> list[Object]:
+    command = [str(programs("helm")["helm"]), "template", "airflow", str(chart), "--namespace", "data-orchestration"]
+    command += ["--set", "postgresql.enabled=false", "--set", "data.metadataConnection.host=database", *words]
+    environ = {"PATH": os.defpath, "HOME": str(chart.parent)}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@pytest.fixture(scope="module", params=["CeleryExecutor", "KubernetesExecutor"])
+def rendered(request: pytest.FixtureRequest, chart: Path) -> list[Object]:
+    values = chart.parent / "values.yaml"
+    values.write_text(manifest("values-official.yaml", Installation()))
+    return render(chart, "--values", str(values), "--set", f"executor={request.param}")
 
 
 def workloads(rendered: list[Object]) -> dict[str, Object]:
@@ -102,3 +113,58 @@ def test_the_api_server_takes_them_and_the_policy_their_check(policed_cluster: C
 def test_the_values_are_those_of_the_repository() -> None:
     text = (Path(__file__).parents[2] / "deploy" / "kubernetes" / "values-official.yaml").read_text()
     assert text == manifest("values-official.yaml", Installation())
+
+
+# --- our own facts about it --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("major", "executor"), official_chart.INSTALLATIONS)
+def test_the_facts_that_the_tests_use_are_what_it_renders(chart: Path, major: int, executor: str) -> None:
+    words = ["--set", f"executor={executor}", "--set", f"airflowVersion={VERSIONS[major]}"]
+    made = render(chart, *words)
+    wanted = official_chart.components(major, executor)
+    found = {one["metadata"]["labels"]["component"]: one for one in made if one["kind"] in KINDS}
+    assert {*found} == {*wanted, *official_chart.others(executor)}
+    for name, one in wanted.items():
+        assert facts(found[name]) == facts(official_chart.workload(one, "n")), name
+    services = {one["spec"]["selector"]["component"] for one in made if one["kind"] == "Service"}
+    of_facts = official_chart.FACTS["services"]
+    assert services - {*official_chart.others(executor)} == {*of_facts[executor], *of_facts[str(major)]}
+
+
+def test_its_deployments_without_volumes_are_as_the_facts_say(chart: Path) -> None:
+    words = ["--set", "workers.persistence.enabled=false", "--set", "triggerer.persistence.enabled=false"]
+    made = render(chart, *words, "--set", "executor=CeleryExecutor")
+    found = {one["metadata"]["labels"]["component"]: one for one in made if one["kind"] == "Deployment"}
+    for name in ("worker", "triggerer"):
+        one = official_chart.component(name, "Deployment")
+        assert facts(found[name]) == facts(official_chart.workload(one, "n")), name
+
+
+def facts(one: Object) -> Object:
+    """Return what our file knows of a workload."""
+    spec, pod = one["spec"], one["spec"]["template"]["spec"]
+    main, *others = pod["containers"]
+    return {
+        "kind": one["kind"],
+        "name": one["metadata"]["name"],
+        "selector": spec["selector"],
+        "labels": spec["template"]["metadata"]["labels"],
+        "marked": spec["selector"]["matchLabels"].items() <= one["metadata"]["labels"].items(),
+        "replicas": spec["replicas"],
+        "account": pod["serviceAccountName"],
+        "grace": pod.get("terminationGracePeriodSeconds"),
+        "init": [init["name"] for init in pod["initContainers"]],
+        "containers": [main["name"], *(other["name"] for other in others)],
+        "claims": [claim["metadata"]["name"] for claim in spec.get("volumeClaimTemplates") or ()],
+        **{key: spec.get(key) for key in ("strategy", "updateStrategy", "podManagementPolicy", "serviceName")},
+        **{probe: _shape(main.get(probe)) for probe in ("startupProbe", "readinessProbe", "livenessProbe")},
+    }
+
+
+def _shape(probe: Object | None) -> Object | None:
+    """Return how and when a probe asks; not with which words, nor at which port and scheme."""
+    if probe is None:
+        return None
+    times = {key: value for key, value in probe.items() if key not in {"exec", "httpGet"}}
+    return {**times, "path": probe["httpGet"]["path"]} if "httpGet" in probe else {**times, "exec": True}

@@ -17,7 +17,9 @@ from airflow_package_manager.adapters.kubernetes.manifests import Installation, 
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from testenv.cluster import Client, Cluster, Refused
-from tests.cluster.chart_like import IMAGE, STAMP, Object, policies, workload
+from tests.cluster import official_chart
+from tests.cluster.chart_like import GROOMER, STAMP, Object, policies, workload
+from tests.cluster.official_chart import IMAGE
 
 ACCOUNT = "airflow-api-server"
 Change = Callable[[Object], object]
@@ -213,7 +215,7 @@ def test_fields_of_one_kind_are_denied_too(house: House, plural: str, name: str,
 
 
 def test_workloads_may_not_be_made_or_deleted(house: House) -> None:
-    fresh = workload("Deployment", house.namespace, "mine")
+    fresh = workload("Deployment", house.namespace, "statsd")
     with pytest.raises(Refused) as refused:
         house.ours.request("POST", house.path("deployments"), fresh, dryRun="All")
     denied(refused.value, "not created or deleted")
@@ -225,7 +227,9 @@ def test_workloads_may_not_be_made_or_deleted(house: House) -> None:
 def test_other_accounts_are_left_alone(house: House) -> None:
     path = house.path("deployments", "airflow-scheduler")
     house.admin.request("PATCH", path, {"spec": {"minReadySeconds": 3}}, dryRun="All")
-    house.admin.request("POST", house.path("deployments"), workload("Deployment", house.namespace, "x"), dryRun="All")
+    house.admin.request(
+        "POST", house.path("deployments"), workload("Deployment", house.namespace, "statsd"), dryRun="All"
+    )
 
 
 def test_the_policy_knows_every_field_of_a_workload(house: House) -> None:
@@ -307,7 +311,7 @@ def _mount(name: str, path: str, volume: Object | None = None) -> Change:
 ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
     "a foreign image": (lambda job: _check(job).update(image="evil"), "one of the template's"),
     "a sidecar's image with the main environment": (
-        lambda job: _check(job).update(image="registry.example.com/groomer:1"),
+        lambda job: _check(job).update(image=GROOMER),
         "one of the template's",
     ),
     "an environment variable": (
@@ -389,7 +393,7 @@ ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
         "mounts the template's volumes where",
     ),
     "a component's labels": (
-        lambda job: _meta(job)["labels"].update(tier="airflow", component="scheduler", release="r"),
+        lambda job: _meta(job)["labels"].update(**official_chart.labels("scheduler")),
         "labels of its own",
     ),
     "one label of a component": (lambda job: _meta(job)["labels"].update(component="x"), "labels of its own"),

@@ -18,7 +18,7 @@ from airflow_package_manager.engine.step import Patience, World
 from airflow_package_manager.manager import PackageManager
 from airflow_package_manager.planner import Planner
 from airflow_package_manager.planning_rules import PlanningRules
-from airflow_package_manager.ports import OperationRepository
+from airflow_package_manager.ports import OperationRepository, Remains
 from testenv.wheels import IndexFile, wheel
 from tests.fakes import installed
 from tests.fakes.clock import ManualClock
@@ -80,6 +80,7 @@ class Application:
         policy: Policy | None = None,
         found: Image | None = None,
         at_once: bool = False,
+        remains: Remains | None = None,
     ) -> None:
         """With `at_once` planner and driver do their work before the manager's answer is out."""
         self.faults = Faults()
@@ -136,6 +137,7 @@ class Application:
             checks=lambda: self.checks,
             token_lifetime=3600,
             planning_deadline=120,
+            remains=remains,
         )
 
     def engine(self, repository: OperationRepository | None = None) -> Engine:

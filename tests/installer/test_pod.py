@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from airflow_package_manager import __version__
 from airflow_package_manager.domain import report
 from airflow_package_manager.domain.lock import Lock
 from airflow_package_manager.domain.report import MAXIMUM_BYTES, load_install
@@ -297,6 +298,12 @@ def test_report_is_written_into_the_file_that_the_kubelet_made(pod: Pod, one: Lo
     _, answer = pod.run("1", "--report", str(log))
     assert log.stat().st_ino == before
     assert json.loads(log.read_text()) == answer
+
+
+def test_report_says_which_package_manager_the_image_has(pod: Pod, one: Lock) -> None:
+    pod.mount.stage(one, 1, current=1)
+    _, answer = pod.run("1")
+    assert answer["package_manager"] == __version__
 
 
 def test_report_that_cannot_be_written_is_no_reason_to_fail(pod: Pod, one: Lock) -> None:

@@ -45,7 +45,8 @@ def test_its_account_may_do_what_an_operation_needs(on_the_node: AirflowOnTheNod
     status, found = on_the_node.airflow.api("GET", "health", token=on_the_node.airflow.token("admin"))
     assert status == 200, found
     checks = {row["name"]: row for row in found["checks"]}
-    for name in ("permissions", "config-maps", "restarts-allowed", "installers-present"):
+    of_cluster = ("permissions", "config-maps", "restarts-allowed", "installers-present")
+    for name in (*of_cluster, "volumes-mounted", "package-manager-in-images"):
         assert checks[name]["status"] == "ok", checks[name]
 
 

@@ -110,6 +110,15 @@ def test_a_wrong_type_or_name_makes_it_no_report(change: dict[str, object]) -> N
     assert report.load_install(json.dumps({**values, **change})) is None
 
 
+def test_a_report_of_before_the_version_was_said_is_one() -> None:
+    values = json.loads(report.dump(InstallReport(report.PRESENT, package_manager="1.2")))
+    assert report.load_install(json.dumps(values)) == InstallReport(report.PRESENT, package_manager="1.2")
+    del values["package_manager"]
+    assert report.load_install(json.dumps(values)) == InstallReport(report.PRESENT)
+    del values["image"]
+    assert report.load_install(json.dumps(values)) is None
+
+
 @pytest.mark.parametrize("text", ["[" * 4000, "null", "[]", "{}", "NaN", "\ud800", "\0", " " * 5000])
 def test_hostile_texts_are_no_report(text: str) -> None:
     assert report.load_instance(text) is None

@@ -1,4 +1,4 @@
-"""What an administrator of Kubernetes applies or takes back: printed only, no cluster is asked and none changed."""
+"""What an administrator of Kubernetes applies, or takes back: printed, filled in for what is in the cluster."""
 
 from __future__ import annotations
 
@@ -7,30 +7,70 @@ import json
 from collections.abc import Mapping, Sequence
 
 from airflow_package_manager.adapters.kubernetes import manifests as made
+from airflow_package_manager.adapters.kubernetes import taking_back
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Kind
 from airflow_package_manager.adapters.kubernetes.manifests import Installation
-from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION
+from airflow_package_manager.cli import looking
 from airflow_package_manager.cli.exit_status import OK
-from airflow_package_manager.cli.terminal import say
+from airflow_package_manager.cli.looking import Looked
+from airflow_package_manager.cli.terminal import say, say_json, tell
+from airflow_package_manager.domain.components import SCHEDULER
 from airflow_package_manager.refusals import Malformed
 
 _KINDS = {kind.name.lower(): kind for kind in (DEPLOYMENT, STATEFUL_SET)}
-_CLUSTER_WIDE = ("validatingadmissionpolicybinding", "validatingadmissionpolicy")
+_OF_UNINSTALL = {"yes": "--yes", "requirements": "--requirements"}
 
 
 def kubernetes(arguments: argparse.Namespace) -> int:
-    """Print manifests, values, or the commands that take everything back."""
-    installation = _installation(arguments)
-    printed = {"install": made.manifests, "values": _chart_values, "uninstall": _taking_back}[arguments.action]
-    text = printed(installation).rstrip("\n")
-    say(json.dumps({arguments.action: text}) if arguments.output == "json" else text)
+    """Print manifests, values, or the commands that take everything back; or take stamps and locks back."""
+    uninstalls = arguments.action == "uninstall"
+    if uninstalls and not arguments.dry_run:
+        from airflow_package_manager.cli.uninstalling import uninstall  # noqa: PLC0415  printing needs no Airflow
+
+        return uninstall(arguments)
+    _require_printing(arguments, uninstalls=uninstalls)
+    looked = looking.look(arguments)
+    installation = _installation(arguments, looked)
+    there = None if looked.found is None else [part.workload for part in looked.found.parts]
+    if uninstalls:
+        text = taking_back.commands(installation, there, requirements=arguments.requirements)
+    elif arguments.action == "values":
+        text = made.manifest("values-official.yaml", installation).rstrip("\n")
+    else:
+        text = made.manifests(installation).rstrip("\n")
+    if arguments.output == "json":
+        say_json(json.dumps({arguments.action: text, "found": looking.as_json(looked.found)}, indent=2))
+    else:
+        tell(looked.said)
+        say(text)
     return OK
 
 
-def _installation(arguments: argparse.Namespace) -> Installation:
-    release = arguments.release
+def _require_printing(arguments: argparse.Namespace, *, uninstalls: bool) -> None:
+    if not arguments.dry_run:
+        raise Malformed(
+            f"'kubernetes {arguments.action}' only prints: an administrator applies it.",
+            next_action="Add --dry-run, and give what is printed to kubectl or helm.",
+            field="arguments",
+        )
+    wrong = [option for name, option in _OF_UNINSTALL.items() if getattr(arguments, name)]
+    if arguments.yes or (wrong and not uninstalls):
+        raise Malformed(
+            f"{wrong[0]} does not go with this.",
+            next_action="--yes goes with 'kubernetes uninstall' alone, and not with --dry-run; --requirements goes with"
+            " 'kubernetes uninstall'.",
+            field="arguments",
+        )
+
+
+def _installation(arguments: argparse.Namespace, looked: Looked) -> Installation:
+    """Return what is printed for: what the options say, else what was found, else settings and the chart's names."""
+    found, read = looked.found, looked.settings
+    release = arguments.release or (found.release if found else "") or read.release or "airflow"
     try:
         named = [_workload(text) for text in arguments.workload]
+        if not named and found is not None:
+            named = [(part.workload.kind, part.workload.name) for part in found.parts]
         given: dict[str, object] = {}
         if named:
             given["workloads"] = _by_kind(named)
@@ -40,14 +80,15 @@ def _installation(arguments: argparse.Namespace) -> Installation:
                 for kind, names in Installation().workloads.items()
             }
         if arguments.template or named or release != "airflow":
-            given["template"] = _template(arguments.template, named, release)
+            given["template"] = _template(arguments, looked, named, release)
         if arguments.image:
             given["image"] = arguments.image
+        web = found.web if found is not None else None
         return Installation(
-            namespace=arguments.namespace,
-            account=arguments.account or f"{release}-api-server",
+            namespace=arguments.namespace or (found.namespace if found else read.namespace),
+            account=arguments.account or (web.account if web else f"{release}-api-server"),
             account_namespace=arguments.account_namespace,
-            config_map=arguments.config_map,
+            config_map=arguments.config_map or read.config_map,
             **given,  # type: ignore[arg-type]
         )
     except ValueError as error:
@@ -66,38 +107,18 @@ def _workload(text: str) -> tuple[Kind, str]:
 
 
 def _by_kind(named: Sequence[tuple[Kind, str]]) -> Mapping[Kind, Sequence[str]]:
-    return {kind: tuple(name for one, name in named if one is kind) for kind in (DEPLOYMENT, STATEFUL_SET)}
+    return {kind: tuple(name for one, name in named if one == kind) for kind in (DEPLOYMENT, STATEFUL_SET)}
 
 
-def _template(given: str, named: Sequence[tuple[Kind, str]], release: str) -> tuple[Kind, str]:
-    """Return the workload given; else the one that looks like the scheduler; else the first."""
-    if given:
-        return _workload(given)
+def _template(
+    arguments: argparse.Namespace, looked: Looked, named: Sequence[tuple[Kind, str]], release: str
+) -> tuple[Kind, str]:
+    """Return the workload given; else the scheduler that was found, or looks like one; else the first."""
+    if arguments.template:
+        return _workload(arguments.template)
+    if looked.found is not None and not arguments.workload:
+        there = (part.workload for part in looked.found.parts if part.component == SCHEDULER)
+        for one in there:
+            return one.kind, one.name
     schedulers = [one for one in named if one[1].endswith("scheduler")]
     return next(iter([*schedulers, *named]), (DEPLOYMENT, f"{release}-scheduler"))
-
-
-def _chart_values(installation: Installation) -> str:
-    return made.manifest("values-official.yaml", installation)
-
-
-def _taking_back(installation: Installation) -> str:
-    """Return the commands in an order in which no pod starts without what it needs before it has to."""
-    namespace = f"--namespace {installation.namespace}"
-    nothing = json.dumps({"spec": {"template": {"metadata": {"annotations": {ANNOTATION: None}}}}})
-    lines = [
-        "# Components restart on the current lock, one after another as fast as their strategy allows.",
-        *(
-            f"kubectl patch {kind.name.lower()} {name} {namespace} --type merge --patch '{nothing}'"
-            for kind, names in installation.workloads.items()
-            for name in names
-        ),
-        "# Take init container, volumes and environment out of the chart's values, then upgrade. Afterwards:",
-        f"kubectl delete configmap {installation.config_maps[1]} {namespace} --ignore-not-found",
-        f"# {installation.config_maps[0]} holds the requirements that people wrote; it stays.",
-        f"kubectl delete rolebinding,role {made.NAME} {namespace} --ignore-not-found",
-    ]
-    for kind in _CLUSTER_WIDE:
-        names = " ".join(f"{made.NAME}-{installation.namespace}-{part}" for part in made.POLICIES)
-        lines.append(f"kubectl delete {kind} {names} --ignore-not-found")
-    return "\n".join(lines)

@@ -56,6 +56,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "nothing-to-change": OK,
     "no-components": COMPONENTS,
     "unsupported-workload": COMPONENTS,
+    "components-unsettled": COMPONENTS,
     "stale-plan": STALE,
     "operation-in-progress": IN_PROGRESS,
     "illegal-transition": IN_PROGRESS,

@@ -39,6 +39,10 @@ def _count(text: str) -> int:
     return _number(text, 1, 200)
 
 
+def _patience(text: str) -> int:
+    return _number(text, 1, 86_400)
+
+
 def _number(text: str, low: int, high: int) -> int:
     if not (text.isascii() and text.isdigit() and len(text) < 10 and low <= int(text) <= high):  # noqa: PLR2004
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
@@ -156,21 +160,42 @@ def _add_cluster(commands: Subparsers) -> None:
         "kubernetes",
         "cluster:kubernetes",
         "Print what an administrator of the cluster applies (install), what the chart needs (values), or how to take it"
-        " all back (uninstall). Asks no cluster and changes none.",
+        " all back (uninstall), filled in for what is in the cluster: options win over what is found, and what cannot"
+        " be looked at is said. Only 'uninstall' without --dry-run changes something: it removes stamps and locks.",
     )
-    parser.add_argument("action", choices=("install", "values", "uninstall"), help="what to print")
-    parser.add_argument("--dry-run", action="store_true", required=True, help="only print; there is no other way yet")
-    parser.add_argument("--namespace", default="data-orchestration", help="of Airflow (default: data-orchestration)")
-    parser.add_argument("--release", default="airflow", help="Helm release, the start of all names (default: airflow)")
-    parser.add_argument("--account", default="", help="service account of the api-server (default: RELEASE-api-server)")
+    parser.add_argument("action", choices=("install", "values", "uninstall"), help="install, values or uninstall")
+    parser.add_argument("--dry-run", action="store_true", help="only print; install and values know no other way")
+    parser.add_argument("--yes", "-y", action="store_true", help="uninstall: remove stamps and locks without asking")
+    parser.add_argument(
+        "--requirements", action="store_true", help="uninstall: the ConfigMap of the requirements too (it stays else)"
+    )
+    parser.add_argument(
+        "--wait",
+        type=_patience,
+        default=1800,
+        metavar="SECONDS",
+        help="uninstall: for how long restarting components are waited for (default: 1800)",
+    )
+    parser.add_argument("--kubeconfig", default="", metavar="PATH", help="look with this file (default: the setting)")
+    parser.add_argument("--context", default="", help="of the kubeconfig (default: the setting, else its current one)")
+    parser.add_argument("--offline", action="store_true", help="look into no cluster")
+    parser.add_argument("--namespace", default="", help="of Airflow (default: the setting, or where Airflow is found)")
+    parser.add_argument(
+        "--release", default="", help="Helm release, the start of all names (default: what is found, else airflow)"
+    )
+    parser.add_argument(
+        "--account",
+        default="",
+        help="service account of the web server (default: what is found, else RELEASE-api-server)",
+    )
     parser.add_argument("--account-namespace", default="", help="its namespace (default: that of Airflow)")
-    parser.add_argument("--config-map", default="airflow-config-pypi", help="of the requirements")
+    parser.add_argument("--config-map", default="", help="of the requirements (default: the setting)")
     parser.add_argument(
         "--workload",
         action="append",
         default=[],
         metavar="KIND/NAME",
-        help="a component's workload, each one (default: those of the official chart)",
+        help="a component's workload, each one (default: what is found, else those of the official chart)",
     )
     parser.add_argument("--template", default="", metavar="KIND/NAME", help="the one that is checked before a rollout")
     parser.add_argument("--image", default="", help="Airflow's image with this plugin, with its tag")

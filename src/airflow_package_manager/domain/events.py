@@ -39,6 +39,7 @@ class Kind(str, enum.Enum):
     ROLLED_BACK = "operation.rolled-back"
     FAILED = "operation.failed"
     LOCKS_REPAIRED = "locks.repaired"
+    TAKEN_BACK = "uninstall.removed"
     ACCESS_REFUSED = "access.refused"
     REQUEST_REFUSED = "request.refused"
     MIRROR_FAILED = "audit.mirror-failed"
@@ -72,6 +73,7 @@ SENTENCES: Mapping[Kind, str] = {
     Kind.ROLLED_BACK: "Everything is as it was before.",
     Kind.FAILED: "Failed: {detail}",
     Kind.LOCKS_REPAIRED: "Written back from the database, where the store had lost it: {what}.",
+    Kind.TAKEN_BACK: "Removed to uninstall the package manager: {what}.",
     Kind.ACCESS_REFUSED: "Refused to {what}: {detail}",
     Kind.REQUEST_REFUSED: "Refused to {what}: {detail}",
     Kind.MIRROR_FAILED: "The event {kind_of_event} could not be copied into the other logs ({error}).",

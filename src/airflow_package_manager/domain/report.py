@@ -36,6 +36,8 @@ EXIT_FINAL = 1
 EXIT_RETRYABLE = 75
 """EX_TEMPFAIL: the lock is not there yet, or the index cannot be reached."""
 
+_UNSAID = frozenset({"package_manager"})
+"""Fields that a report of an earlier version lacks."""
 _SHORT = 60
 """Characters below which a text is not shortened any more."""
 _LARGEST_NUMBER = 1e15
@@ -71,6 +73,8 @@ class InstallReport:
     retryable: bool = False
     image: str | None = None
     """Fingerprint of the image, where it was looked at."""
+    package_manager: str | None = None
+    """Version of this package manager in the image; an earlier one may not say it."""
 
     @property
     def exit_status(self) -> int:
@@ -179,11 +183,11 @@ def _load(line: str, wanted: type[Report]) -> Report | None:
 
 def _from(values: object, wanted: type[Report]) -> Report | None:
     fields = {field.name: str(field.type) for field in dataclasses.fields(wanted)}
-    if not isinstance(values, dict) or set(values) != set(fields):
+    if not isinstance(values, dict) or not set(fields) - _UNSAID <= set(values) <= set(fields):
         return None
-    checked = {}
+    checked: dict[str, Any] = {}
     for name, kind in fields.items():
-        value = values[name]
+        value = values.get(name)
         if kind == "InstallReport | None":
             if value is not None:
                 value = _from(value, InstallReport)

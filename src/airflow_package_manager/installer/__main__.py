@@ -7,10 +7,12 @@ With `--stamp` it is the init container of a pod: other rules for a lock that is
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from airflow_package_manager import __version__
 from airflow_package_manager.domain import report
 from airflow_package_manager.domain.report import InstallReport
 from airflow_package_manager.errors import PackageManagerError
@@ -49,7 +51,7 @@ def main(arguments: list[str]) -> int:
         answer = _answer(given, revision, wait)
     except PackageManagerError as error:
         answer = InstallReport(report.FAILED, code="install-failed", cause=f"{error.detail} {error.next_action}")
-    line = report.dump(answer)
+    line = report.dump(dataclasses.replace(answer, package_manager=__version__))
     print(line)  # noqa: T201 - this is the answer
     if "--report" in given:
         try:

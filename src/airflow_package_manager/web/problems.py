@@ -35,6 +35,7 @@ STATUS_BY_CODE: Mapping[str, int] = {
     "illegal-transition": 409,
     "store-conflict": 409,
     "stamp-conflict": 409,
+    "components-unsettled": 409,
     "token-expired": 410,
     "body-too-large": 413,
     "unsupported-media-type": 415,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from airflow_package_manager.adapters.kubernetes import permissions
+from airflow_package_manager import __version__
+from airflow_package_manager.adapters.kubernetes import permissions, pod_json, pod_template
 from airflow_package_manager.adapters.kubernetes.api import Api
 from airflow_package_manager.adapters.kubernetes.configmap_store import ConfigMapStore
 from airflow_package_manager.adapters.kubernetes.failures import Request
 from airflow_package_manager.adapters.kubernetes.kinds import Kind, Object
+from airflow_package_manager.adapters.kubernetes.preflight_job import SITE_VARIABLE
 from airflow_package_manager.adapters.kubernetes.rollout import KubernetesRollout
 from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from airflow_package_manager.domain.inventory import Check, CheckStatus
@@ -20,7 +22,11 @@ CONFIG_MAPS = "config-maps"
 COMPONENTS = "components-current"
 RESTARTS = "restarts-allowed"
 INSTALLERS = "installers-present"
-_SITE = "AIRFLOW_PACKAGE_MANAGER_SITE"
+VOLUMES = "volumes-mounted"
+IMAGES = "package-manager-in-images"
+_VALUES = "'airflow-package-manager kubernetes values --dry-run' prints"
+_MISSING = "No module named"
+_OURS = "airflow_package_manager"
 
 
 class Checks:
@@ -44,6 +50,8 @@ class Checks:
             COMPONENTS: self.components,
             RESTARTS: self.restarts,
             INSTALLERS: self.installers,
+            VOLUMES: self.volumes,
+            IMAGES: self.images,
         }
         return {name: _answered(name, check) for name, check in own.items()}
 
@@ -130,16 +138,113 @@ class Checks:
             )
         return Check(INSTALLERS, CheckStatus.OK, "Every component installs its lock before it starts.")
 
+    def volumes(self) -> Check:
+        """Whether each template mounts the locks, the sites, and what its activation variable names."""
+        there = self._workloads()
+        locks = self._store.names[1]
+        wrong = [
+            f"{name}: {lack}" for name, one in there.items() for lack in pod_template.lacks(one, self._installer, locks)
+        ]
+        if wrong:
+            return Check(
+                VOLUMES,
+                CheckStatus.FAILED,
+                "; ".join(wrong) + ".",
+                f"Correct the named volumes and mounts: {_VALUES} those that fit together (volumes, volumeMounts, env"
+                " and the init container). Until then these pods start without what was added.",
+            )
+        unknown = {name: why for name, one in there.items() if (why := pod_template.unknown(one, self._installer))}
+        if unknown:
+            return Check(
+                VOLUMES,
+                CheckStatus.UNKNOWN,
+                "Not looked at: " + "; ".join(f"{name}: {why}" for name, why in unknown.items()) + ".",
+                "Nothing to do where the pods report what they installed (check components-current).",
+            )
+        fine = [name for name, one in there.items() if one.has_container(self._installer)]
+        if not fine:
+            return Check(VOLUMES, CheckStatus.UNKNOWN, f"No component has an init container {self._installer}.")
+        return Check(VOLUMES, CheckStatus.OK, f"{', '.join(fine)}: locks, sites and the active link are mounted.")
+
+    def images(self) -> Check:
+        """Whether the image of each component has our wheel, as its pods say, and in the same version as here."""
+        missing, other, silent, fine = [], [], [], []
+        for name, one in self._workloads().items():
+            init = pod_template.installer_of(one, self._installer)
+            if init is None:
+                continue  # the check of the init containers names it
+            image, main = init.get("image"), pod_template.main_of(one)
+            if main.get("image") != image:
+                other.append(
+                    f"{name}: its init container runs the image {image},"
+                    f" its container {main['name']} runs {main.get('image')}"
+                )
+            said = [_said(pod, self._installer) for pod in self._rollout.pods(name)]
+            versions = sorted({version for version, _ in said if version})
+            without = next((pod for _, pod in said if pod), None)
+            if without is not None:
+                missing.append(f"{name}: the image {image} has no airflow-package-manager (pod {without})")
+            elif versions and versions != [__version__]:
+                other.append(
+                    f"{name}: its pods have airflow-package-manager {' and '.join(versions)},"
+                    f" this process has {__version__}"
+                )
+            elif not versions:
+                silent.append(name)
+            else:
+                fine.append(name)
+        return _image_check(missing, other, silent, fine)
+
     def _lacks(self, workload: Workload) -> str:
         if not workload.has_container(self._installer):
             return f"no init container {self._installer}"
-        main: Object = workload.template["spec"]["containers"][0]
-        if all(row.get("name") != _SITE for row in main.get("env") or ()):
-            return f"no variable {_SITE} in its container {workload.main}"
+        main = pod_template.main_of(workload)
+        if all(row.get("name") != SITE_VARIABLE for row in main.get("env") or ()):
+            return f"no variable {SITE_VARIABLE} in its container {workload.main}"
         return ""
 
     def _workloads(self) -> dict[str, Workload]:
         return {name: self._rollout.workload(name) for name in self._rollout.components()}
+
+
+def _said(pod: Object, installer: str) -> tuple[str | None, str | None]:
+    """Return the version that a pod's installer reported, and the pod's name where Python did not find it at all."""
+    report = pod_json.report_of(pod, installer)
+    if report is not None:
+        return report.package_manager, None
+    row = pod_json.container(pod, installer, "initContainerStatuses")
+    message = str((pod_json.ended(row) or {}).get("message") or "")
+    return None, str(pod["metadata"]["name"]) if _MISSING in message and _OURS in message else None
+
+
+def _image_check(missing: list[str], other: list[str], silent: list[str], fine: list[str]) -> Check:
+    if missing:
+        return Check(
+            IMAGES,
+            CheckStatus.FAILED,
+            "; ".join([*missing, *other]) + ".",
+            "Build Airflow's image with our wheel (deploy/Dockerfile), and name it for the components and for their"
+            " init containers.",
+        )
+    if other:
+        return Check(
+            IMAGES,
+            CheckStatus.WARNING,
+            "; ".join(other) + ".",
+            "Give every component and its init container the same image: locks are made for it.",
+        )
+    if silent or not fine:
+        return Check(
+            IMAGES,
+            CheckStatus.UNKNOWN,
+            f"No pod has said which version it has: {', '.join(silent)}."
+            if silent
+            else "No component has an init container that could say it.",
+            "Nothing to do where no replica is wanted; else the check components-current says how its pods stand."
+            if silent
+            else "",
+        )
+    return Check(IMAGES, CheckStatus.OK, f"{', '.join(fine)}: airflow-package-manager {__version__}.")
 
 
 def _answered(name: str, check: Callable[[], Check]) -> Callable[[], Check]:

@@ -29,13 +29,13 @@ LOCKS = "-locks"
 """Behind the name of the first ConfigMap stands the name of the second."""
 MAXIMUM_BYTES = 1_048_576
 """Sum of the values of one ConfigMap, by the API server's own rule."""
-_LOCK = re.compile(r"lock\.([1-9][0-9]{0,8})", re.ASCII)
+LOCK_KEY = re.compile(r"lock\.([1-9][0-9]{0,8})", re.ASCII)
 _CURRENT = re.compile(r"([1-9][0-9]{0,8})\n?", re.ASCII)
 _ABSENT = "-"
 
 
 class Objects(Protocol):
-    """The methods of `api.Api` that the store needs."""
+    """The methods of `api.Api` that the ConfigMaps need."""
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
         """Return one object."""
@@ -55,6 +55,12 @@ class Objects(Protocol):
         self, kind: Kind, namespace: str, name: str, body: Object, *, dry_run: bool = True, manager: str
     ) -> Object:
         """Apply without force."""
+        ...
+
+    def delete(
+        self, kind: Kind, namespace: str, name: str, *, uid: str | None = None, propagation: str | None = None
+    ) -> None:
+        """Delete an object."""
         ...
 
     def allowed(self, kind: Kind, namespace: str, verb: str, name: str = "") -> bool:
@@ -127,7 +133,7 @@ class ConfigMapStore:
 
     def _snapshot(self, found: _Pair) -> StoreSnapshot:
         data: Mapping[str, str] = (found.locks or {}).get("data") or {}
-        locks = {int(match[1]): text for key, text in data.items() if (match := _LOCK.fullmatch(key))}
+        locks = {int(match[1]): text for key, text in data.items() if (match := LOCK_KEY.fullmatch(key))}
         manager = None if found.text is None else owners.manager(found.text, TEXT)
         return StoreSnapshot(
             self._text(found.text), MappingProxyType(locks), self._current(data), found.version, manager

@@ -79,6 +79,11 @@ def manifests(installation: Installation) -> str:
     return "---\n".join(manifest(name, installation) for name in FILES)
 
 
+def policy_names(installation: Installation) -> tuple[str, ...]:
+    """Return the cluster-wide names of the policies, and of their bindings."""
+    return tuple(f"{NAME}-{installation.namespace}-{part}" for part in POLICIES)
+
+
 def _values(installation: Installation) -> dict[str, str]:
     namespace = installation.account_namespace or installation.namespace
     repository, _, tag = installation.image.rpartition(":")

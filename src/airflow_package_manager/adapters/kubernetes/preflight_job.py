@@ -25,7 +25,7 @@ LOCKS_PATH = "/etc/package-manager/locks"
 SITE_FOLDER = "/opt/package-manager"
 SITE_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_SITE"
 RECORD = "/dev/termination-log"
-_OPTION_LOCKS, _OPTION_ACTIVE = "--locks", "--active"
+OPTION_LOCKS, OPTION_ACTIVE = "--locks", "--active"
 _KEPT_SPEC = (
     *("serviceAccountName", "serviceAccount", "automountServiceAccountToken", "imagePullSecrets", "securityContext"),
     *("nodeSelector", "tolerations", "runtimeClassName", "dnsPolicy", "dnsConfig", "hostAliases", "hostNetwork"),
@@ -140,10 +140,10 @@ def _check(main: Object, installer: Object, revision: int, directs: Sequence[str
     if not any(mount["mountPath"].rstrip("/") == "/tmp" for mount in mounts):  # noqa: S108  a pod's own volume
         mounts.append({"name": f"{NAME}-tmp", "mountPath": "/tmp"})  # noqa: S108
     given = (row.get("value") for row in main.get("env") or () if row.get("name") == SITE_VARIABLE)
-    site = next(given, None) or _option(installer, _OPTION_ACTIVE) or f"{SITE_FOLDER}/active"
+    site = next(given, None) or option(installer, OPTION_ACTIVE) or f"{SITE_FOLDER}/active"
     command = [
         *("python", "-m", "airflow_package_manager.installer.preflight_check"),
-        *("--site", site, "--locks", _option(installer, _OPTION_LOCKS) or LOCKS_PATH),
+        *("--site", site, "--locks", option(installer, OPTION_LOCKS) or LOCKS_PATH),
         *("--revision", str(revision), "--record", RECORD, "--timeout", f"{options.timeout:g}"),
         *(word for project in directs for word in ("--direct", project)),
     ]
@@ -169,9 +169,9 @@ def _own_installer(main: Object, options: Options) -> tuple[Object, list[Object]
         **kept,
         "name": options.installer,
         "command": [
-            *("python", "-m", "airflow_package_manager.installer", _OPTION_LOCKS, LOCKS_PATH),
+            *("python", "-m", "airflow_package_manager.installer", OPTION_LOCKS, LOCKS_PATH),
             *("--directory", SITE_FOLDER, "--stamp=$(PACKAGE_MANAGER_STAMP)", "--wait", "120"),
-            *(_OPTION_ACTIVE, f"{SITE_FOLDER}/active", "--report", RECORD),
+            *(OPTION_ACTIVE, f"{SITE_FOLDER}/active", "--report", RECORD),
         ],
         "env": [*(kept.get("env") or ()), stamp],
         "volumeMounts": [
@@ -226,12 +226,12 @@ def _mounts(container: Object) -> list[Object]:
     return list(container.get("volumeMounts") or ())
 
 
-def _option(container: Object, option: str) -> str | None:
+def option(container: Object, wanted: str) -> str | None:
     """Return the value of an option in a container's command line, None where it is not given."""
     words = [str(word) for word in (*(container.get("command") or ()), *(container.get("args") or ()))]
     for index, word in enumerate(words):
-        if word == option and index + 1 < len(words):
+        if word == wanted and index + 1 < len(words):
             return words[index + 1]
-        if word.startswith(f"{option}="):
+        if word.startswith(f"{wanted}="):
             return word.partition("=")[2]
     return None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from airflow_package_manager.adapters.kubernetes import permissions, preflight_job, preflight_verdict, stamping, status
 from airflow_package_manager.adapters.kubernetes.api import Api
 from airflow_package_manager.adapters.kubernetes.failures import Absent, AlreadyThere, Conflict, Gone, Invalid
-from airflow_package_manager.adapters.kubernetes.kinds import JOB, POD, STATEFUL_SET
+from airflow_package_manager.adapters.kubernetes.kinds import JOB, POD, STATEFUL_SET, Object
 from airflow_package_manager.adapters.kubernetes.mirror import Rhythm
 from airflow_package_manager.adapters.kubernetes.pods import Limits, Wanted
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
@@ -70,6 +70,11 @@ class KubernetesRollout:
         """Return what runs a component, for who checks it."""
         with _translated():
             return self._sightings.workload(component)
+
+    def pods(self, component: str) -> tuple[Object, ...]:
+        """Return a component's own pods, trimmed, for who checks them."""
+        with _translated():
+            return self._sightings.sight(component)[0].own
 
     def stamp(self, component: str) -> Stamp:
         """Return the revision in the component's pod template."""

@@ -114,6 +114,11 @@ def preset(chart: str, release: str = "") -> dict[str, Reference]:
     }
 
 
+def release_label(chart: str) -> str:
+    """Return the label by which a chart's workloads name their Helm release, empty where there is none."""
+    return _RELEASE.get(_ALIASES.get(chart, chart), "")
+
+
 def find(api: Lookups, namespace: str, component: str, reference: Reference, *, named: bool) -> Workload:
     """Return the one workload of a component; `named`: a person counts on it, so say more where it is not there.
 
