@@ -23,8 +23,12 @@ class Timing:
     """Between two reports."""
     probe: float = 1.0
     """Between two questions to the ready address."""
-    handover: float = 1.5
-    """From SIGTERM to SIGKILL of a scheduler whose running tasks go on."""
+    handover: float = 5.0
+    """From SIGTERM to SIGKILL of a scheduler whose running tasks go on.
+
+    Long enough for one without tasks to end by itself (1 to 2 s where nothing else runs): its idle workers learn from
+    it that they are to end, and one that is killed before it told them leaves them until its supervisor stops.
+    """
     retry: float = 15.0
     """Until an installation that failed for want of a network is tried again."""
     sweep: float = 60.0
