@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.airflow
 
-SECONDS = 60
+SECONDS = 40
 CONFIGURATION = """
 [headers]
 Cookie = "${SESSION_COOKIE}"

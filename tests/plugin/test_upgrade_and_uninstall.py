@@ -43,7 +43,10 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-@pytest.fixture(params=[*airflows.PREPARE, *airflows.SHORT_PATH])
+OTHERS = [pytest.param(name, marks=pytest.mark.every_airflow) for name in airflows.SHORT_PATH]
+
+
+@pytest.fixture(params=[*airflows.PREPARE, *OTHERS])
 def version(request: pytest.FixtureRequest) -> str:
     chosen: str = request.param
     return chosen
