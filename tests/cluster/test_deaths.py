@@ -14,10 +14,12 @@ import pytest
 
 from airflow_package_manager.domain.operation import State
 from testenv.cluster import Cluster
-from tests.cluster.at_once import AtOnce, selected
+from tests.cluster.at_once import ALL_IN_ONE, AtOnce, selected
 from tests.cluster.mortal import Processes, ended, goes_on, until_stopped
 from tests.cluster.preparing import ADMIN, LOCK_MAP, TEXT_MAP, Base, Preparations, eventually
 from tests.cluster.trial import Trial, Works, trial
+
+pytestmark = ALL_IN_ONE
 
 GOOD, BAD = "good", "bad"
 WORKS: Mapping[str, Mapping[str, Works]] = {

@@ -12,13 +12,15 @@ from airflow_package_manager.adapters.kubernetes.connection import Answer
 from airflow_package_manager.domain.operation import Operation, State
 from testenv.cluster import Cluster
 from tests.cluster import hands
-from tests.cluster.at_once import AtOnce, selected
+from tests.cluster.at_once import ALL_IN_ONE, AtOnce, selected
 from tests.cluster.hands import Hand
 from tests.cluster.line import Hear, silent
 from tests.cluster.preparing import LOCK_MAP, TEXT_MAP, Base, Preparations, eventually
 from tests.cluster.scenarios import BASE, SCENARIOS, TARGET, Scenario
 from tests.cluster.trial import CHECKS, Trial, Works, trial
 from tests.cluster.workloads import Object
+
+pytestmark = ALL_IN_ONE
 
 ORDINARY: Mapping[str, Works] = {"scheduler": Works(), "triggerer": Works("StatefulSet", 1)}
 ORDER = ("scheduler", "worker", "triggerer")
