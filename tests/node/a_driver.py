@@ -19,7 +19,7 @@ from airflow_package_manager.domain.plan import Action, Change
 from tests.cluster.preparing import accepted, application
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-SECONDS = 300
+SECONDS = 800
 HELD = "held\n"
 
 
@@ -52,7 +52,8 @@ def run(
         try:
             _say(driver.stdin, json.dumps(told))
             if meanwhile is not None:
-                assert driver.stdout.readline() == HELD
+                first = driver.stdout.readline()
+                assert first == HELD, f"it ended before {at}: {first}"
                 meanwhile()
                 _say(driver.stdin, "")
             said, _ = driver.communicate(timeout=SECONDS)

@@ -88,7 +88,8 @@ def path(namespace: str, name: str) -> str:
 
 
 def settings(on: NodeWithImage, home: Path, namespace: str, index: str, component: str, **more: str) -> dict[str, str]:
-    """Return the settings of an application that restarts one such component."""
+    """Return the settings of an application that restarts one such component, patient beside a whole Airflow."""
     from tests.cluster.preparing import environment
 
-    return environment(home, namespace, on.node.cluster.kubeconfig, index, [component], **more)
+    patient = dict.fromkeys(("install_timeout", "preflight_timeout", "ready_timeout"), "300")
+    return environment(home, namespace, on.node.cluster.kubeconfig, index, [component], **{**patient, **more})
