@@ -48,7 +48,7 @@ _HEAD = (
 _OTHERS = (
     "\n## Beside these\n\n"
     "* `tests/cluster` and `tests/node` run the plugin on Kubernetes: a real control plane, and a real Airflow with the"
-    " CeleryExecutor in real pods (`make test-node`).\n"
+    " CeleryExecutor and the KubernetesExecutor in real pods (`make test-node`).\n"
     "* `tests/plugin/test_auth.py` and `tests/plugin/test_house_auth_manager.py` judge users of the auth managers of"
     " Keycloak and AWS, and of unknown ones, by a stand-in\n  that implements Airflow's own interface of an auth"
     " manager; no Keycloak and no AWS was there.\n"
