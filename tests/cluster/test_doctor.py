@@ -312,4 +312,20 @@ def test_pods_of_an_earlier_version_and_no_pods_are_unknown(doctor: Doctor) -> N
     doctor.put(component="worker")
     found = doctor(IMAGES)
     assert found.status is CheckStatus.UNKNOWN
-    assert found.cause == "No pod has said which version it has: scheduler, worker."
+    assert found.cause == "Not every pod has said which version it has: scheduler, worker."
+
+
+def test_a_pod_that_said_nothing_yet_is_not_vouched_for_by_another(doctor: Doctor) -> None:
+    body = official_chart.workload(official_chart.component("worker", "StatefulSet"), doctor.namespace, replicas=2)
+    body["spec"].pop("volumeClaimTemplates", None)  # nothing here would bind them
+    template, name = body["spec"]["template"], body["metadata"]["name"]
+    hangs = script(None, "hangs", pod=f"{name}-1")
+    template["metadata"]["annotations"] = script(None, report=said(__version__)) | hangs
+    template["spec"]["initContainers"] = [{"name": "package-manager", "image": official_chart.IMAGE}]
+    doctor.cluster.admin.create(body)
+    pods = f"/api/v1/namespaces/{doctor.namespace}/pods"
+    wanted = {f"{name}-0", f"{name}-1"}  # the second is made when the first is ready
+    eventually(lambda: {pod["metadata"]["name"] for pod in doctor.cluster.admin.items(pods)} == wanted, "both pods")
+    found = doctor(IMAGES)
+    assert found.status is CheckStatus.UNKNOWN, found
+    assert found.cause == "Not every pod has said which version it has: worker."

@@ -189,7 +189,7 @@ class Checks:
                     f"{name}: its pods have airflow-package-manager {' and '.join(versions)},"
                     f" this process has {__version__}"
                 )
-            elif not versions:
+            elif not versions or not all(version for version, _ in said):
                 silent.append(name)
             else:
                 fine.append(name)
@@ -237,7 +237,7 @@ def _image_check(missing: list[str], other: list[str], silent: list[str], fine: 
         return Check(
             IMAGES,
             CheckStatus.UNKNOWN,
-            f"No pod has said which version it has: {', '.join(silent)}."
+            f"Not every pod has said which version it has: {', '.join(silent)}."
             if silent
             else "No component has an init container that could say it.",
             "Nothing to do where no replica is wanted; else the check components-current says how its pods stand."
