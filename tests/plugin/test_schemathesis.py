@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.airflow
 
-SECONDS = 40
+SECONDS = 60
 CONFIGURATION = """
 [headers]
 Cookie = "${SESSION_COOKIE}"
