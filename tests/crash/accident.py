@@ -56,17 +56,25 @@ class Accidents:
         (self._home / ORDER).unlink()
         if victim == MYSELF:
             os.kill(os.getpid(), signal.SIGKILL)
-        (old,) = self._supervisors(victim)
+        (old,) = self._children(victim)
         os.kill(old, signal.SIGKILL)
-        # A driver that waits here shows what the next supervisor does with the stamp as it is at this moment.
-        until = time.monotonic() + 15
-        while not (self._supervisors(victim) - {old}) and time.monotonic() < until:
+        # A driver that waits here shows what the next supervisor does with the stamp as it is at this moment; until its
+        # child has logged its start: a child that is replaced before that would never have been seen.
+        until = time.monotonic() + 60
+        while not any(pid != old and self._has_started(child) for pid, child in self._children(victim).items()):
+            assert time.monotonic() < until, f"no supervisor of {victim} came after {old}"
             time.sleep(0.02)
 
-    def _supervisors(self, component: str) -> set[int]:
-        """Return the process ids of the supervisors that report a child."""
+    def _children(self, component: str) -> dict[int, int]:
+        """Return supervisor → its child, of the supervisors that report one, as process ids."""
         reports = map(self._directory.read_report, self._directory.report_paths(component))
-        return {report.pid for report in reports if report is not None and report.child_pid is not None}
+        return {
+            report.pid: report.child_pid for report in reports if report is not None and report.child_pid is not None
+        }
+
+    def _has_started(self, child: int) -> bool:
+        starts = (self._home / "starts.log").read_text().splitlines()
+        return any(line.split(" ")[1] == str(child) for line in starts)
 
 
 class Store:
