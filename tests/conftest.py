@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from testenv.cluster import Cluster
     from testenv.package_index import PackageIndexServer
 
-pytest_plugins = ["tests.compatibility"]
+pytest_plugins = ["tests.compatibility", "tests.second_chance"]
 
 FINISHED = "finished"
 """Directory under the home of a shared Airflow: what its hook heard of each operation that ended."""
@@ -38,9 +38,32 @@ _ALONE = {
 }
 """Part of a test's name → room of its own, because it starts web servers of its own."""
 
+_SLOWEST_FIRST = (
+    "airflow",
+    "cluster",
+    "other Airflows",
+    "tests/unit/test_state_machine.py",
+    "airflow2",
+    "contract of the adapters",
+    "crash",
+    "auth managers",
+    "browser",
+    "supervisor",
+)
+"""Rooms and modules of minutes, so that none of them begins when all other work is done."""
+
 
 class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest-xdist has no types
     """Keeps tests that share something slow to start on one worker; all others go where there is room."""
+
+    def _assign_work_unit(self, node: object) -> None:
+        """Hand out what takes long first: by how many tests it has, as usual, the slowest single test came last."""
+        self.workqueue.move_to_end(min(self.workqueue, key=self._rank), last=False)
+        super()._assign_work_unit(node)
+
+    @staticmethod
+    def _rank(scope: str) -> int:
+        return _SLOWEST_FIRST.index(scope) if scope in _SLOWEST_FIRST else len(_SLOWEST_FIRST)
 
     def _split_scope(self, nodeid: str) -> str:
         room = nodeid.split("/")[1]
