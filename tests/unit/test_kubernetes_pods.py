@@ -257,6 +257,30 @@ def test_a_pod_stands(case: str) -> None:
     assert (verdict.final, verdict.infrastructure) == (final, infrastructure)
 
 
+ADDRESS = "postgresql://airflow:s3cret@db"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        pod(ready=None, main={"state": ended(1, message=f"cannot connect to {ADDRESS}")}, conditions=NOT_READY),
+        pod(ready=None, init={"ready": False, "state": ended(1, message=ADDRESS)}, conditions=NOT_READY),
+        pod(
+            ready=None,
+            init={"ready": False, "state": ended(1, message=report(reports.FAILED, code="gate", cause=ADDRESS))},
+            conditions=NOT_READY,
+        ),
+        pod(ready=None, main={"state": waiting("CreateContainerError", ADDRESS)}, conditions=NOT_READY),
+        pod(ready=None, conditions=[{**NO_NODE, "message": ADDRESS}]),
+    ],
+)
+def test_what_was_said_is_shown_without_credentials(found: Object) -> None:
+    trimmed, verdict = pod_json.trim(found), judged(found)
+    row = pods.instance(trimmed, verdict, main="scheduler", installer="package-manager", heard_at=NOW)
+    assert "postgresql://****@db" in verdict.message
+    assert "s3cret" not in f"{verdict} {row}"
+
+
 def test_without_a_wanted_digest_whatever_is_installed_is_right() -> None:
     alone = pod(init={"state": ended(0, message=report(reports.NO_SITE, None))})
     assert judged(alone, digest=None).status is Status.CURRENT

@@ -121,9 +121,13 @@ def test_making_it_does_not_touch_the_workload() -> None:
 # --- its verdict -------------------------------------------------------------------------------------------------
 
 
-def record(status: str, code: str | None = None) -> str:
+ADDRESS = " postgresql://airflow:s3cret@db"
+
+
+def record(status: str, code: str | None = None, said: str = "") -> str:
+    """Return a record of which each text ends with what is said."""
     return preflight_record.termination_message(
-        PreflightRecord(status, "its message", 1, 2.0, code, ("a warning",), "its output")
+        PreflightRecord(status, f"its message{said}", 1, 2.0, code, (f"a warning{said}",), f"its output{said}")
     )
 
 
@@ -175,6 +179,24 @@ def test_an_installer_that_refused_is_the_verdict() -> None:
     assert found == PreflightStatus(Status.FAILED, "No wheel.", code="no-wheel", detail="uv says no")
     silent = verdict(check_pod(init={"ready": False, "state": ended(1, message="No module named x")}))
     assert silent.message == "package-manager ended with status 1: No module named x"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        check_pod({"state": ended(1, message=f"x {ADDRESS} y")}),
+        check_pod({"state": ended(1, message=record("failed", "import-failed", ADDRESS))}),
+        check_pod({"state": ended(0, message=record("passed", None, ADDRESS))}),
+        check_pod(init={"ready": False, "state": ended(1, message=ADDRESS)}),
+        check_pod(init={"state": ended(1, message=report(reports.FAILED, code="gate", cause=ADDRESS, tail=ADDRESS))}),
+        check_pod(init={"ready": False, "state": waiting("ImagePullBackOff", ADDRESS)}),
+        check_pod(conditions=[{"type": "PodScheduled", "status": "False", "message": ADDRESS}]),
+    ],
+)
+def test_what_was_said_is_shown_without_credentials(found: Object) -> None:
+    shown = str(verdict(found))
+    assert "postgresql://****@db" in shown
+    assert "s3cret" not in shown
 
 
 @pytest.mark.parametrize(

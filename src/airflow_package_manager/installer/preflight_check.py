@@ -40,7 +40,6 @@ from airflow_package_manager.installer import preflight_record
 from airflow_package_manager.installer.directory import Directory
 from airflow_package_manager.installer.preflight_record import PreflightRecord
 from airflow_package_manager.installer.preflight_site import NoSubject, Subject, made_before, made_now
-from airflow_package_manager.redaction import without_credentials
 
 NONCE_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_PREFLIGHT"
 """Marks the child and all that it starts, so that what escapes its session is found and killed."""
@@ -108,7 +107,7 @@ def _run_child(site: Path, changed: Sequence[str], directs: Sequence[str], timeo
             status: int | None = process.wait(timeout)
         except subprocess.TimeoutExpired:
             status = None
-    return _verdict(work, nonce, status, timeout, without_credentials(tail.text()))
+    return _verdict(work, nonce, status, timeout, tail.text())
 
 
 def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
@@ -247,8 +246,10 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 def _ended(running: PreflightRecord, verdict: Verdict) -> PreflightRecord:
     status = preflight_record.PASSED if verdict.code is None else preflight_record.FAILED
-    return PreflightRecord(
-        status, verdict.message, running.pid, running.started_at, verdict.code, verdict.warnings, verdict.detail
+    return preflight_record.masked(
+        PreflightRecord(
+            status, verdict.message, running.pid, running.started_at, verdict.code, verdict.warnings, verdict.detail
+        )
     )
 
 

@@ -25,6 +25,7 @@ from airflow_package_manager.installer.preflight_record import (
     REQUIREMENTS_BROKEN,
 )
 from airflow_package_manager.installer.top_level import top_level_modules
+from airflow_package_manager.redaction import without_credentials
 
 _PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 
@@ -74,7 +75,9 @@ class _Examination:
             importlib.import_module(module)
         except BaseException as error:  # noqa: BLE001 - SystemExit too is an answer here
             ends = "ends the process" if isinstance(error, SystemExit) else "fails"
-            self._found(direct, code, f"import {module}{owner} {ends}: {type(error).__name__}: {error}"[:500] + ".")
+            # Masked before it is cut: half of an address does not look like one.
+            said = without_credentials(f"import {module}{owner} {ends}: {type(error).__name__}: {error}")
+            self._found(direct, code, said[:500] + ".")
             return False
         if os.getpid() != self._pid:
             os._exit(0)  # the other half of a fork: only the original may answer

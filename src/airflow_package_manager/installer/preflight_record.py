@@ -22,6 +22,8 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_package_manager.redaction import without_credentials
+
 RUNNING = "running"
 PASSED = "passed"
 FAILED = "failed"
@@ -130,7 +132,17 @@ def parse(text: str | bytes) -> PreflightRecord | None:
         record = PreflightRecord(**{**values, "warnings": tuple(values["warnings"])})
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return record if record.status in {RUNNING, PASSED, FAILED} and _well_typed(record) else None
+    return masked(record) if record.status in {RUNNING, PASSED, FAILED} and _well_typed(record) else None
+
+
+def masked(record: PreflightRecord) -> PreflightRecord:
+    """Return the record without credentials: what cannot be imported may name its database."""
+    return dataclasses.replace(
+        record,
+        message=without_credentials(record.message),
+        warnings=tuple(map(without_credentials, record.warnings)),
+        detail=None if record.detail is None else without_credentials(record.detail),
+    )
 
 
 def _well_typed(record: PreflightRecord) -> bool:

@@ -1,7 +1,11 @@
-"""The parts of a pod's JSON that are looked at, and short words for them. Pure."""
+"""The parts of a pod's JSON that are looked at, and short words for them. Pure.
+
+What somebody wrote in free words (a termination message may be the end of a log) leaves this module masked.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -9,6 +13,7 @@ from airflow_package_manager.adapters.kubernetes.kinds import Object
 from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION, controller_of, stamp_of
 from airflow_package_manager.domain import report as reports
 from airflow_package_manager.domain.report import InstallReport
+from airflow_package_manager.redaction import without_credentials
 
 POD_TEMPLATE_HASH = "pod-template-hash"
 REVISION_HASH = "controller-revision-hash"
@@ -79,7 +84,11 @@ def seconds(text: object) -> float | None:
 def report_of(pod: Object, installer: str | None) -> InstallReport | None:
     """Return what the installer said last, None where it said nothing that is a report."""
     end = ended(container(pod, installer, "initContainerStatuses")) if installer is not None else None
-    return None if end is None else reports.load_install(str(end.get("message") or "").strip())
+    report = None if end is None else reports.load_install(str(end.get("message") or "").strip())
+    if report is None:
+        return None
+    cause, tail = (None if text is None else without_credentials(text) for text in (report.cause, report.tail))
+    return dataclasses.replace(report, cause=cause, tail=tail)
 
 
 def condition(pod: Object, kind: str) -> Object | None:
@@ -112,9 +121,14 @@ def ended(row: Object) -> Object | None:
     return now or before or None
 
 
+def said(row: Object) -> str:
+    """Return what the cluster says in a condition, a state or an event; its reason where it says no more."""
+    return without_credentials(str(row.get("message") or row.get("reason")))
+
+
 def words(name: str, end: Object) -> str:
     """Return how a container ended, for people."""
-    said = str(end.get("message") or "").strip()
+    last = without_credentials(str(end.get("message") or "").strip())
     reason = end.get("reason")
     named = f" ({reason})" if reason and reason not in {"Error", "Completed"} else ""
-    return f"{name} ended with status {end.get('exitCode')}{named}" + (f": {said}" if said else "")
+    return f"{name} ended with status {end.get('exitCode')}{named}" + (f": {last}" if last else "")

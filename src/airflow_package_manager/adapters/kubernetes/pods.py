@@ -14,6 +14,7 @@ from airflow_package_manager.adapters.kubernetes.pod_json import (
     is_leaving,
     is_ready,
     report_of,
+    said,
     seconds,
     state,
     words,
@@ -134,7 +135,7 @@ def not_scheduled(pod: Object, now: float, limits: Limits) -> Iterator[Verdict]:
     scheduled = condition(pod, "PodScheduled")
     if scheduled is not None and scheduled.get("status") == "False":
         since = now - (seconds(scheduled.get("lastTransitionTime")) or now)
-        message = f"no node takes it: {scheduled.get('message') or scheduled.get('reason')}"
+        message = f"no node takes it: {said(scheduled)}"
         late = since >= limits.unschedulable
         status = Status.FAILED if late else Status.IN_PROGRESS
         yield Verdict(status, message, scheduled.get("reason"), final=late, infrastructure=True)
@@ -147,7 +148,7 @@ def cannot_start(pod: Object) -> Iterator[Verdict]:
         reason = waiting.get("reason")
         if reason in _CANNOT_START | _FIRST_TRY:
             final = reason in _CANNOT_START
-            message = f"{row['name']} cannot start: {waiting.get('message') or reason}"[:_MESSAGE_CHARACTERS]
+            message = f"{row['name']} cannot start: {said(waiting)}"[:_MESSAGE_CHARACTERS]
             status = Status.FAILED if final else Status.IN_PROGRESS
             yield Verdict(status, message, reason, final=final, infrastructure=True)
 

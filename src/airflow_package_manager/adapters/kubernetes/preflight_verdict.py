@@ -11,6 +11,7 @@ from airflow_package_manager.adapters.kubernetes.preflight_job import CHECK
 from airflow_package_manager.domain.rollout import PreflightStatus, Status
 from airflow_package_manager.installer import preflight_record
 from airflow_package_manager.installer.preflight_record import PreflightRecord
+from airflow_package_manager.redaction import without_credentials
 
 _STOPPED = frozenset({None, preflight_record.CHECK_LOST, "stopped"})
 """Codes that the check and the installer may end with when they are told to stop."""
@@ -80,7 +81,7 @@ def _checked(end: Object) -> PreflightStatus:
         Status.FAILED,
         f"the check ended with status {end.get('exitCode')} ({end.get('reason')}) and said nothing",
         code=preflight_record.CHECK_LOST,
-        detail=None if record is not None else str(end.get("message") or "") or None,
+        detail=None if record is not None else without_credentials(str(end.get("message") or "")) or None,
     )
 
 
@@ -90,8 +91,8 @@ def _ended(job: Object, own: Sequence[Object]) -> PreflightStatus | None:
         if row.get("type") in {"Failed", "FailureTarget"} and row.get("status") == "True":
             late = row.get("reason") == "DeadlineExceeded"
             code = preflight_record.CHECK_TIMEOUT if late else preflight_record.CHECK_LOST
-            said = next((pod["status"] for pod in reversed(own) if (pod.get("status") or {}).get("reason")), row)
-            message = f"the check was ended by the cluster: {said.get('message') or said.get('reason')}"
+            why = next((pod["status"] for pod in reversed(own) if (pod.get("status") or {}).get("reason")), row)
+            message = f"the check was ended by the cluster: {pod_json.said(why)}"
             return PreflightStatus(Status.FAILED, message, code=code, infrastructure=not late)
     return None
 

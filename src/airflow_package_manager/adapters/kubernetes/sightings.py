@@ -185,4 +185,4 @@ def _refused(event: Object, uid: str) -> Object:
     series = event.get("series") or {}
     first = pod_json.seconds(event.get("firstTimestamp") or event.get("eventTime")) or 0.0
     last = pod_json.seconds(event.get("lastTimestamp") or series.get("lastObservedTime")) or first
-    return {"times": [(last, first, str(event.get("message") or "refused"))]}
+    return {"times": [(last, first, pod_json.said(event))]}

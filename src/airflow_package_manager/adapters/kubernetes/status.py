@@ -93,7 +93,7 @@ def deployment_refusal(workload: Workload) -> tuple[str, float] | None:
     for row in workload.status.get("conditions") or ():
         if row.get("type") == "ReplicaFailure" and row.get("status") == "True":
             since = pod_json.seconds(row.get("lastTransitionTime")) or 0.0
-            return str(row.get("message") or row.get("reason")), since
+            return pod_json.said(row), since
     return None
 
 
@@ -178,7 +178,7 @@ def _rejected(rejected: list[Object]) -> Verdict | None:
         return None
     status = rejected[0].get("status") or {}
     reason = status.get("reason")
-    message = f"{len(rejected)} pods were turned away: {status.get('message') or reason}"
+    message = f"{len(rejected)} pods were turned away: {pod_json.said(status)}"
     return Verdict(Status.FAILED, message, reason, final=True, infrastructure=True)
 
 
