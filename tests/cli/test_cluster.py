@@ -50,6 +50,16 @@ def test_values_name_the_image(desk: Desk) -> None:
     assert values["scheduler"]["extraInitContainers"][0]["image"] == "here/airflow:9"
 
 
+def test_values_say_what_helm_would_take_away(desk: Desk) -> None:
+    said = desk("kubernetes", "values", "--dry-run")
+    lists = [key for key, value in yaml.safe_load(said.out).items() if isinstance(value, list)]
+    header = said.out.partition("\ndefaultAirflow")[0]
+    for name in (*lists, "extraInitContainers", "helm get values", "images.airflow", "airflowVersion"):
+        assert name in said.err
+        assert name in header
+    assert "helm get values" not in desk("kubernetes", "install", "--dry-run").err
+
+
 def test_uninstall_names_everything_that_install_made(desk: Desk) -> None:
     said = desk("kubernetes", "uninstall", "--dry-run", "--namespace", "one")
     made = [

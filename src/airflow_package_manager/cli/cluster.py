@@ -18,6 +18,11 @@ from airflow_package_manager.domain.components import SCHEDULER
 from airflow_package_manager.refusals import Malformed
 
 _KINDS = {kind.name.lower(): kind for kind in (DEPLOYMENT, STATEFUL_SET)}
+_MERGING = (
+    "Before 'helm upgrade', compare with 'helm get values': Helm replaces lists. Append what is yours to env, volumes,"
+    " volumeMounts and each extraInitContainers here, else it is gone. Where your values set images.airflow, it wins over"
+    " defaultAirflowRepository and defaultAirflowTag: name our image there. airflowVersion is the version in the image."
+)
 _OF_UNINSTALL = {"yes": "--yes", "requirements": "--requirements"}
 
 
@@ -42,6 +47,8 @@ def kubernetes(arguments: argparse.Namespace) -> int:
         say_json(json.dumps({arguments.action: text, "found": looking.as_json(looked.found)}, indent=2))
     else:
         tell(looked.said)
+        if arguments.action == "values":
+            tell(_MERGING)
         say(text)
     return OK
 
