@@ -67,22 +67,25 @@ class Upkeep(Reading):
             )
 
     def uninstall(self, principal: Principal, *, text: bool) -> Removed | Unsettled | None:
-        """Remove one thing, stamps first, then what is left once all components have restarted; None: nothing is left.
+        """Remove one thing: the stamp of one component after another, then what is left; None: nothing is left.
 
-        At most one change per call, each refused while an operation is active, so it may die anywhere and be called
+        Each waits until the components before it have restarted: a failure takes one down, and no more. At most one change per call, each refused while an operation is active, so it may die anywhere and be called
         again. Raises `OperationInProgress`, `InvalidSetting`, `StampConflict`, `StoreConflict`, `StoreUnavailable`.
         """
         with self._recording(principal, "uninstall"):
             principal.require(Permission.APPLY)
             remains = self._require_remains()
             self._require_idle("It needs what would be removed.")
-            for name, stamp, version in self._stamped():
+            stamped, left = self._stamped(), remains.find(text=text)
+            if not stamped and not left:
+                return None
+            waits = self._unsettled(frozenset(name for name, _, _ in stamped))
+            if waits is not None:
+                return waits
+            for name, stamp, version in stamped:
                 self._target.restore(name, None, version)
                 return self._removed(principal, _stamp(name, stamp), name)
-            left = remains.find(text=text)
-            if not left:
-                return None
-            return self._unsettled() or self._removed(principal, remains.remove(left[0]), None)
+            return self._removed(principal, remains.remove(left[0]), None)
 
     # --- how -----------------------------------------------------------------------------------------------------
 
@@ -91,9 +94,10 @@ class Upkeep(Reading):
         stamps = ((name, self._target.stamp(name)) for name in self._target.components())
         return [(name, stamp.revision, stamp.version) for name, stamp in stamps if stamp.revision is not None]
 
-    def _unsettled(self) -> Unsettled | None:
-        """Return a component whose instances have not all restarted, one that failed first."""
-        seen = [(name, self._target.observe(name, None)) for name in self._target.components()]
+    def _unsettled(self, stamped: frozenset[str]) -> Unsettled | None:
+        """Return a component without a stamp whose instances have not all restarted, one that failed first."""
+        names = (name for name in self._target.components() if name not in stamped)
+        seen = [(name, self._target.observe(name, None)) for name in names]
         for wrong in ({Status.FAILED}, set(Status) - {Status.CURRENT}):
             for name, found in seen:
                 if found.status in wrong:

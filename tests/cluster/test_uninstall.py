@@ -20,6 +20,7 @@ from airflow_package_manager.adapters.kubernetes.manifests import Installation, 
 from airflow_package_manager.cli.application import Application
 from airflow_package_manager.cli.main import main
 from airflow_package_manager.domain.plan import Action, Change
+from airflow_package_manager.domain.removal import Removed
 from testenv.cluster import Cluster
 from testenv.cluster.build import programs
 from testenv.package_index import PackageIndexServer
@@ -111,17 +112,18 @@ def test_stamps_go_then_locks_and_the_text_of_people_stays(desk: Desk) -> None:
     one.settled()
 
 
-def test_the_locks_go_when_all_have_restarted(desk: Desk) -> None:
-    """The new pods read them: as long as one is on its way, they stay."""
-    one, seen = desk.one, []
+def test_each_thing_goes_when_what_went_before_has_restarted(desk: Desk) -> None:
+    """One component is away at a time, and as long as a new pod is on its way, the locks that it reads stay."""
+    one, removed, waited = desk.one, [], {}
     step = desk.app.manager.uninstall
     while (found := step(ADMIN, text=False)) is not None:
-        seen.append((type(found).__name__, one.data(LOCK_MAP) is not None))
-    kinds = [kind for kind, _ in seen]
-    assert kinds[:2] == ["Removed", "Removed"]
-    assert kinds[-1] == "Removed"
-    assert set(kinds[2:-1]) == {"Unsettled"}, "somebody was waited for"
-    assert all(there for _, there in seen[:-1])
+        if isinstance(found, Removed):
+            removed.append(found.what)
+            assert (one.data(LOCK_MAP) is None) == (len(removed) == 3)
+        else:
+            waited.setdefault(len(removed), set()).add(found.component)
+    assert removed == ["stamp 1 of scheduler", "stamp 1 of worker", f"ConfigMap {LOCK_MAP} (current, lock.1)"]
+    assert waited == {1: {"scheduler"}, 2: {"worker"}}
 
 
 def test_it_may_be_run_again(desk: Desk) -> None:
@@ -226,7 +228,7 @@ def test_a_component_that_does_not_come_back_keeps_the_locks(
         assert "scheduler: main ended with status 3" in said.err
         assert "The locks are kept" in said.err
         assert one.data(LOCK_MAP) is not None
-        assert set(one.stamps().values()) == {None}
+        assert one.stamps() == {"scheduler": None, "worker": 1}, "nobody else goes down"
 
 
 # --- with what we ship -------------------------------------------------------------------------------------------
@@ -266,7 +268,7 @@ def test_the_role_that_we_ship_empties_the_locks_and_says_what_stays(
 def test_the_printed_commands_take_everything_back(
     desk: Desk, policed_cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each line as it is printed, in its order, by a shell with kubectl: and then again, which changes nothing."""
+    """As they are printed, by a shell with kubectl: and then again, which changes nothing."""
     one = desk.one
     kubectl = [str(programs("kubectl")["kubectl"]), "--kubeconfig", str(policed_cluster.kubeconfig)]
     made = manifests(shipped(one.namespace))
@@ -278,11 +280,10 @@ def test_the_printed_commands_take_everything_back(
     printed = desk("--dry-run", *words).out
     monkeypatch.setenv("PATH", f"{Path(kubectl[0]).parent}:/usr/bin:/bin")
     monkeypatch.setenv("KUBECONFIG", str(policed_cluster.kubeconfig))
-    assert "it carries 1" in printed
+    assert "# Stamps that are there: scheduler 1, worker 1." in printed
     for _ in range(2):
-        for line in printed.splitlines():
-            done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=False)
-            assert done.returncode == 0, (line, done.stderr)
+        done = subprocess.run(["/bin/sh", "-e"], input=printed, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
     assert set(one.stamps().values()) == {None}
     assert one.data(LOCK_MAP) is None
     assert one.data(TEXT_MAP) is not None
@@ -291,6 +292,26 @@ def test_the_printed_commands_take_everything_back(
     one.settled()
     after = desk("--dry-run", *words).out
     assert "# Stamps: no workload carries one." in after
+
+
+def test_a_printed_command_that_fails_keeps_what_comes_after_it(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pasted: the shell goes on after an error, and a component that does not come back must not lose the locks."""
+    one = desk.one
+    for name, value in one.environ.items():
+        monkeypatch.setenv(name, value)
+    words = ["--workload", "Deployment/scheduler", "--workload", "StatefulSet/worker"]
+    printed = desk("--dry-run", *words).out.replace("--timeout 30m", "--timeout 3s")
+    broken = {"package-manager-test/outcome-none": "crash-at-start", "package-manager-test/exit-none": "3"}
+    patch = {"spec": {"template": {"metadata": {"annotations": broken}}}}
+    one.admin.request("PATCH", one.path("scheduler"), patch)
+    one.settled()
+    kubectl = [str(programs("kubectl")["kubectl"])]
+    environ = {"PATH": f"{Path(kubectl[0]).parent}:/usr/bin:/bin", "KUBECONFIG": str(one.cluster.kubeconfig)}
+    upto = printed[: printed.index("# Take init container")]
+    done = subprocess.run(["/bin/sh"], input=upto, env=environ, capture_output=True, text=True, check=False)
+    assert "timed out" in done.stderr
+    assert one.stamps() == {"scheduler": None, "worker": 1}
+    assert one.data(LOCK_MAP) is not None
 
 
 def _is_there(one: Trial, document: dict[str, Any]) -> bool:

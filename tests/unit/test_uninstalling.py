@@ -18,6 +18,11 @@ def installed() -> tuple[Application, FakeRemains]:
     return app, remains
 
 
+def lock_changes(app: Application) -> None:
+    """Let what reads the lock anew start anew: an unchanged one is no reason for this target."""
+    app.store.set_lock(1, app.store.peek().locks[1].replace("humanize==1.0", "humanize==2.0"))
+
+
 def all_of(app: Application, *, text: bool = False) -> list[str]:
     """Call until nothing is left; return what each call did."""
     done = []
@@ -27,12 +32,14 @@ def all_of(app: Application, *, text: bool = False) -> list[str]:
     return done
 
 
-def test_stamps_go_then_what_is_left_when_all_have_restarted() -> None:
+def test_stamps_go_one_after_another_then_what_is_left() -> None:
     app, remains = installed()
+    lock_changes(app)
     done = all_of(app)
-    assert done[:2] == ["stamp 1 of scheduler", "stamp 1 of worker"]
-    assert done[-1] == "the locks"
-    assert set(done[2:-1]) <= {"scheduler …", "worker …"}
+    assert [step for step in done if "…" not in step] == ["stamp 1 of scheduler", "stamp 1 of worker", "the locks"]
+    first, second = done.index("stamp 1 of worker"), done.index("the locks")
+    assert set(done[1:first]) == {"scheduler …"}, "each is waited for"
+    assert set(done[first + 1 : second]) == {"worker …"}
     assert remains.there == ["text"]
     assert all_of(app) == []
 
@@ -62,13 +69,26 @@ def test_what_a_restart_would_meet_is_met_before_anything_is_removed() -> None:
 def test_a_component_that_fails_keeps_what_it_may_need() -> None:
     app, remains = installed()
     app.target.misbehave("worker", Behaviour.SUPERVISOR_DIES)
-    app.store.set_lock(1, app.store.peek().locks[1].replace("humanize==1.0", "humanize==2.0"))
-    while isinstance(found := app.manager.uninstall(ADMIN, text=False), Removed):
-        app.clock.sleep(1)
-    app.clock.sleep(30)
-    found = app.manager.uninstall(ADMIN, text=False)
+    lock_changes(app)
+    for _ in range(4):
+        found = app.manager.uninstall(ADMIN, text=False)
+        app.clock.sleep(30)
     assert isinstance(found, Unsettled)
     assert found.component == "worker"
+    assert app.target.stamp("worker").revision is None
+    assert remains.there == ["locks", "text"]
+
+
+def test_a_component_that_fails_takes_no_other_one_down() -> None:
+    app, remains = installed()
+    app.target.misbehave("scheduler", Behaviour.SUPERVISOR_DIES)
+    lock_changes(app)
+    for _ in range(3):
+        found = app.manager.uninstall(ADMIN, text=False)
+        app.clock.sleep(30)
+    assert isinstance(found, Unsettled)
+    assert found.component == "scheduler"
+    assert app.target.stamp("worker").revision == 1
     assert remains.there == ["locks", "text"]
 
 

@@ -174,7 +174,7 @@ def _add_cluster(commands: Subparsers) -> None:
         type=_patience,
         default=1800,
         metavar="SECONDS",
-        help="uninstall: for how long restarting components are waited for (default: 1800)",
+        help="uninstall: for how long each restarting component is waited for (default: 1800)",
     )
     parser.add_argument("--kubeconfig", default="", metavar="PATH", help="look with this file (default: the setting)")
     parser.add_argument("--context", default="", help="of the kubeconfig (default: the setting, else its current one)")

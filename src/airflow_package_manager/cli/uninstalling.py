@@ -39,7 +39,7 @@ def uninstall(arguments: argparse.Namespace) -> int:
         tell("This is removed, in this order:")
         tell("\n".join(f"  {one}" for one in found))
         tell(
-            "Components that carry a stamp restart, the api-server too: when this runs in its pod, it ends with the"
+            "Components that carry a stamp restart, one after another, the api-server too: when this runs in its pod, it ends with the"
             " pod; run it again in the new one.\nPods that start after the locks are gone run on their image alone:"
             " what was added is missing there. "
             + (
@@ -70,13 +70,14 @@ def _removed(application: Application, arguments: argparse.Namespace) -> list[st
             return removed
         if isinstance(step, Removed):
             removed.append(step.what)
+            until = application.clock() + arguments.wait  # each component has its time
             if arguments.output == "text":
                 say(f"Removed: {step.what}")
             continue
         waits = f"{step.component}: {step.message}"
         if step.failed or application.clock() >= until:
             raise ComponentsUnsettled(
-                f"{waits}. The locks are kept, because its pods may need them."
+                f"{waits}. Nothing more was removed. The locks are kept, because its pods may need them."
                 + ("" if step.failed else f" It was waited for {arguments.wait} s."),
                 component=step.component,
                 removed=removed,

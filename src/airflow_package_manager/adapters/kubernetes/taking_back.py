@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from airflow_package_manager.adapters.kubernetes import manifests
 from airflow_package_manager.adapters.kubernetes.kinds import Kind
@@ -25,9 +25,7 @@ def commands(installation: Installation, found: Sequence[Workload] | None, *, re
         [
             "# 'airflow-package-manager kubernetes uninstall --yes', where Airflow runs, removes stamps and locks,",
             "# and refuses while a change is being applied. By hand: see first that none is (history).",
-            *_stamps(_stamped(installation, found), namespace),
-            "# Locks: pods that start after this start on their image alone.",
-            f"kubectl delete configmap {locks} {namespace} --ignore-not-found",
+            *_stamps_and_locks(_stamped(installation, found), locks, namespace),
             *(
                 [
                     "# Requirements, as asked: keep a copy of what people wrote.",
@@ -59,18 +57,29 @@ def _stamped(installation: Installation, found: Sequence[Workload] | None) -> li
     ]
 
 
-def _stamps(stamped: Iterable[tuple[Kind, str, int | None]], namespace: str) -> list[str]:
+def _stamps_and_locks(stamped: Sequence[tuple[Kind, str, int | None]], locks: str, namespace: str) -> list[str]:
+    """Return one command of many lines: what fails ends it, and each remark stands before it.
+
+    Shells differ in what they take for a remark between two lines that belong together.
+    """
     nothing = json.dumps({"spec": {"template": {"metadata": {"annotations": {ANNOTATION: None}}}}})
-    patches, waits = [], []
+    chained, carried = [], []
     for kind, name, stamp in stamped:
-        note = "" if stamp is None else f"  # it carries {stamp}"
-        patches.append(f"kubectl patch {kind.name.lower()} {name} {namespace} --type merge --patch '{nothing}'{note}")
-        waits.append(f"kubectl rollout status {kind.name.lower()}/{name} {namespace} --timeout {_ROLLOUT_TIMEOUT}")
-    if not patches:
-        return ["# Stamps: no workload carries one."]
+        carried += [] if stamp is None else [f"{name} {stamp}"]
+        chained += [
+            f"kubectl patch {kind.name.lower()} {name} {namespace} --type merge --patch '{nothing}' &&",
+            f"kubectl rollout status {kind.name.lower()}/{name} {namespace} --timeout {_ROLLOUT_TIMEOUT} &&",
+        ]
+    remarks = [
+        "# Stamps, one component after another: each restarts on the current lock before the next one does. Then the locks:",
+        "# pods that start after that start on their image alone. It ends where a component does not come back: mend what",
+        "# its pods say, and run all of it again.",
+    ]
+    if not chained:
+        remarks = ["# Stamps: no workload carries one.", "# Locks: pods that start after this start on their image alone."]
     return [
-        "# Stamps: components restart on the current lock, as fast as their strategy allows.",
-        *patches,
-        "# Wait until all have restarted: their new pods still read the locks.",
-        *waits,
+        *remarks,
+        *([f"# Stamps that are there: {', '.join(carried)}."] if carried else []),
+        *chained,
+        f"kubectl delete configmap {locks} {namespace} --ignore-not-found",
     ]
