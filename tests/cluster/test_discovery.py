@@ -74,6 +74,20 @@ class Desk:
 
     def __call__(self, *words: str, kubeconfig: Path | None = None, named: bool = True, **settings: str) -> Printed:
         """Run the real command; `named`: the settings name the namespace."""
+        done = self._run(words, kubeconfig, named=named, settings=settings)
+        assert done.returncode == 0, done.stderr
+        return Printed(done.stdout, done.stderr)
+
+    def refused(self, *words: str, status: int, kubeconfig: Path | None = None, named: bool = True) -> str:
+        """Run the real command, which ends with this status and gives nothing to apply; return why."""
+        done = self._run(words, kubeconfig, named=named, settings={})
+        assert done.returncode == status, done.stderr
+        assert done.stdout == ""
+        return done.stderr
+
+    def _run(
+        self, words: Sequence[str], kubeconfig: Path | None, *, named: bool, settings: dict[str, str]
+    ) -> subprocess.CompletedProcess[str]:
         given = {"kubeconfig": str(kubeconfig or self.kubeconfig), **settings}
         given |= {"namespace": self.namespace} if named else {}
         environ = {
@@ -83,9 +97,7 @@ class Desk:
             **{PREFIX + name.upper(): value for name, value in given.items()},
         }
         command = [sys.executable, "-m", "airflow_package_manager.cli.main", "kubernetes", *words, "--dry-run"]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return Printed(done.stdout, done.stderr)
+        return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture
@@ -239,16 +251,28 @@ def test_workloads_that_the_settings_name_are_looked_up(cluster: Cluster, desk: 
 def test_two_releases_are_named_and_none_is_guessed(cluster: Cluster, desk: Desk) -> None:
     for release in ("blue", "green"):
         put(cluster.admin, desk.namespace, [official_chart.component("scheduler")], release)
-    said = desk("install")
-    assert "has the releases blue, green. Name one with --release" in said.err
-    assert said.out == manifests(Installation(namespace=desk.namespace))
-    assert desk("install", "--release", "green").patched == {"deployments": ["green-scheduler"]}
+    for action in ("install", "uninstall"):
+        said = desk.refused(action, status=NOT_FOUND)
+        assert "has the releases blue, green. Name one with --release" in said
+        assert "--workload" in said
+    green = ["install", "--release", "green"]
+    assert "Neither an api-server nor a webserver was found" in desk.refused(*green, status=NOT_FOUND)
+    assert desk(*green, "--account", "green-web").patched == {"deployments": ["green-scheduler"]}
 
 
-def test_nothing_there_is_said(desk: Desk) -> None:
-    said = desk("install")
-    assert f"No workload of Airflow was found in namespace {desk.namespace}." in said.err
-    assert said.out == manifests(Installation(namespace=desk.namespace))
+NOT_FOUND, UNREACHABLE, BAD_SETTING = 9, 75, 78
+ALL_NAMED = ["--account", "mine", "--workload", "Deployment/a", "--workload", "StatefulSet/b"]
+
+
+def test_nothing_there_is_said_and_nothing_guessed(desk: Desk) -> None:
+    for action in ("install", "uninstall"):
+        said = desk.refused(action, status=NOT_FOUND)
+        assert f"No workload of Airflow was found in namespace {desk.namespace}." in said
+        assert "--offline" in said
+    named = desk("install", *ALL_NAMED)
+    assert (named.account, named.patched) == ("mine", {"deployments": ["a"], "statefulsets": ["b"]})
+    assert f"value: {desk.namespace}" in desk("values").out, "the chart's values come before the chart"
+    assert "--namespace" in desk.refused("values", status=NOT_FOUND, named=False)
 
 
 @pytest.mark.parametrize("lacking", ["deployments", "statefulsets", "configmaps"])
@@ -259,23 +283,26 @@ def test_what_may_not_be_looked_at_is_said(cluster: Cluster, desk: Desk, lacking
         for rule in LOOKING
         if (resources := [one for one in rule["resources"] if one != lacking])
     ]
-    said = desk("install", kubeconfig=cluster.account(desk.namespace, f"lacks-{lacking}", kept))
-    assert "Not looked at, because this account may not" in said.err
-    assert lacking in said.err.partition("Not looked at")[2]
+    account = cluster.account(desk.namespace, f"lacks-{lacking}", kept)
     if lacking == "configmaps":
+        said = desk("install", kubeconfig=account)
         assert said.patched["statefulsets"] == ["airflow-worker", "airflow-triggerer"]
+        why = said.err
     else:
-        assert said.out == manifests(Installation(namespace=desk.namespace))
+        why = desk.refused("install", status=NOT_FOUND, kubeconfig=account)
+    assert "Not looked at, because this account may not" in why
+    assert lacking in why.partition("Not looked at")[2]
 
 
 def test_a_cluster_that_cannot_be_reached_is_said(cluster: Cluster, desk: Desk, tmp_path: Path) -> None:
     config = tmp_path / "dead.kubeconfig"
     config.write_text(cluster.kubeconfig.read_text().replace(cluster.url, "https://127.0.0.1:9"))
-    said = desk("install", kubeconfig=config)
+    for action in ("install", "uninstall"):
+        assert "--offline" in desk.refused(action, status=UNREACHABLE, kubeconfig=config)
+    assert "none" in desk.refused("install", "--kubeconfig", str(tmp_path / "none"), status=BAD_SETTING)
+    said = desk("install", *ALL_NAMED, kubeconfig=config)
     assert said.err.startswith("WARNING: The cluster could not be looked at: ")
-    assert said.out == manifests(Installation(namespace=desk.namespace))
-    broken = desk("install", "--kubeconfig", str(tmp_path / "none"))
-    assert "could not be looked at" in broken.err
+    assert said.account == "mine"
 
 
 def test_nobody_has_to_have_a_cluster(desk: Desk) -> None:

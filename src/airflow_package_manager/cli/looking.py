@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from airflow_package_manager.adapters.kubernetes.connection import Connection, i
 from airflow_package_manager.adapters.kubernetes.discovery import Discovery, Findings, Wish
 from airflow_package_manager.cli import rendering
 from airflow_package_manager.errors import PackageManagerError
+from airflow_package_manager.refusals import NoComponents
 from airflow_package_manager.settings import Settings
 
 OFFLINE = "No cluster was looked at, as --offline says."
@@ -22,6 +23,12 @@ NOWHERE = (
     " kubeconfig and kube_context name one."
 )
 DEFAULTS = "Names are those of the options and the settings, else the official chart's."
+_NEEDED = {
+    "install": ("--namespace", "--workload", "--account"),
+    "values": ("--namespace",),
+    "uninstall": ("--namespace", "--workload"),
+}
+"""What is printed must not be guessed where a cluster was looked at: who applies it permits, or removes, by it."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +43,9 @@ class Looked:
 
 
 def look(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ) -> Looked:
-    """Look into the cluster that options or settings name, or this pod's own; a cluster that fails is said, not raised.
+    """Look into the cluster that options or settings name, or this pod's own.
 
-    Raises `InvalidSetting` for the settings.
+    Raises what the cluster answers, and `NoComponents`, where what was not found would be guessed; `InvalidSetting`.
     """
     read = settings.load(environ)
     if arguments.offline:
@@ -51,8 +58,19 @@ def look(arguments: argparse.Namespace, environ: Mapping[str, str] = os.environ)
     try:
         found = Discovery(api, _wish(arguments, read, environ)).look()
     except PackageManagerError as error:
+        missing = _missing(arguments, read, environ, None)
+        if missing:
+            error.next_action = f"{error.next_action} {_way_out(missing)}"
+            raise
         return Looked(
             read, None, f"WARNING: The cluster could not be looked at: {error.detail} {error.next_action} {DEFAULTS}"
+        )
+    missing = _missing(arguments, read, environ, found)
+    if missing:
+        raise NoComponents(
+            f"{' and '.join(missing)} would be guessed, so nothing is printed. {' '.join(found.notes)}",
+            next_action=_way_out(missing),
+            components=[],
         )
     return Looked(read, found, _words(found, read.installer_container, _config_map(arguments, read)))
 
@@ -78,6 +96,26 @@ def as_json(found: Findings | None) -> dict[str, object] | None:
         "config_map": found.config_map,
         "notes": list(found.notes),
     }
+
+
+def _missing(
+    arguments: argparse.Namespace, read: Settings, environ: Mapping[str, str], found: Findings | None
+) -> list[str]:
+    """Return the options without which the chart's names would be printed."""
+    there = found is not None and bool(found.parts)
+    known = {
+        "--namespace": there or _wish(arguments, read, environ).namespace_named,
+        "--workload": there or bool(arguments.workload),
+        "--account": bool(arguments.account) or (found is not None and found.web is not None),
+    }
+    return [option for option in _NEEDED[arguments.action] if not known[option]]
+
+
+def _way_out(missing: Sequence[str]) -> str:
+    return (
+        f"Name {' and '.join(missing)}, or look as somebody who may see it; --offline prints the chart's names for what"
+        " you do not name."
+    )
 
 
 def _wish(arguments: argparse.Namespace, read: Settings, environ: Mapping[str, str]) -> Wish:
