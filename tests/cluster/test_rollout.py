@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -521,18 +522,57 @@ def test_a_quota_for_the_check_is_no_packages_fault(house: Installation) -> None
 # --- what looking costs ------------------------------------------------------------------------------------------
 
 
-def test_looking_again_lists_no_pods(house: Installation) -> None:
-    house.make("deployment", "triggerer", replicas=3)
-    house.current()
+@contextmanager
+def counted(house: Installation) -> Iterator[list[str]]:
+    """Yield what is asked of the API server meanwhile."""
     asked: list[str] = []
     ask = house.api._ask
 
-    def counted(method: str, request: object, *rest: object, **more: object) -> object:
+    def noted(method: str, request: object, *rest: object, **more: object) -> object:
         asked.append(str(request))
         return ask(method, request, *rest, **more)  # type: ignore[arg-type]
 
-    house.api._ask = counted  # type: ignore[assignment, method-assign]
-    statuses: list[ComponentStatus] = [house.target.observe("triggerer", None) for _ in range(5)]
+    house.api._ask = noted  # type: ignore[assignment, method-assign]
+    try:
+        yield asked
+    finally:
+        house.api._ask = ask  # type: ignore[method-assign]
+
+
+def test_events_of_others_are_not_read(house: Installation) -> None:
+    """One request, however many events a namespace has."""
+    house.make("stateful_set", "triggerer", replicas=1, scripts=[house.scripted(2)])
+    house.current()
+    about = {"kind": "Pod", "name": "x", "namespace": house.namespace, "uid": "someone-else"}
+    for number in range(250):
+        house.admin.create(
+            {
+                "apiVersion": "v1",
+                "kind": "Event",
+                "metadata": {"name": f"x.{number}", "namespace": house.namespace},
+                "involvedObject": about,
+                "reason": "FailedCreate",
+                "lastTimestamp": "2125-01-01T00:00:00Z",
+                "message": "not ours",
+            }
+        )
+    quota = {"metadata": {"name": "few", "namespace": house.namespace}, "spec": {"hard": {"pods": "0"}}}
+    house.admin.create({"apiVersion": "v1", "kind": "ResourceQuota", **quota})
+    time.sleep(1)
+    house.restart("triggerer", 2)
+    house.until(lambda found: found.infrastructure, wanted=house.digest(2))
+    house.target._sightings._refusals.clear()
+    with counted(house) as asked:
+        found = house.target.observe("triggerer", house.digest(2))
+    assert "exceeded quota" in found.message
+    assert len([request for request in asked if "list events" in request]) == 1
+
+
+def test_looking_again_lists_no_pods(house: Installation) -> None:
+    house.make("deployment", "triggerer", replicas=3)
+    house.current()
+    with counted(house) as asked:
+        statuses: list[ComponentStatus] = [house.target.observe("triggerer", None) for _ in range(5)]
     assert all(found.status is Status.CURRENT for found in statuses)
     assert len(asked) == 5
     assert not [request for request in asked if "pods" in request]

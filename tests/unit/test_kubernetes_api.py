@@ -211,13 +211,14 @@ def test_a_list_is_read_in_pages_each_trimmed_before_the_next() -> None:
         seen.append((len(wire.asked), found["metadata"]["name"]))
         return {"kind": found["kind"], "apiVersion": found["apiVersion"], "name": found["metadata"]["name"]}
 
-    listing = _api(wire)[0].list(DEPLOYMENT, "airflow", selector="tier=airflow,x in (a,b)", trim=trim)
+    labels = "tier=airflow,x in (a,b)"
+    listing = _api(wire)[0].list(DEPLOYMENT, "airflow", selector=labels, fields="reason=x", trim=trim)
     assert seen == [(1, "a"), (1, "b"), (2, "c")]
     assert listing.items == tuple({"kind": "Deployment", "apiVersion": "apps/v1", "name": name} for name in "abc")
     assert listing.resource_version == "7"
     assert [_query(asked[1]) for asked in wire.asked] == [
-        {"limit": "100", "labelSelector": "tier=airflow,x in (a,b)"},
-        {"limit": "100", "labelSelector": "tier=airflow,x in (a,b)", "continue": "more"},
+        {"limit": "100", "labelSelector": labels, "fieldSelector": "reason=x"},
+        {"limit": "100", "labelSelector": labels, "fieldSelector": "reason=x", "continue": "more"},
     ]
 
 

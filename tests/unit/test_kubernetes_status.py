@@ -142,6 +142,26 @@ def test_a_refused_pod_is_no_packages_fault(since: int, *, final: bool) -> None:
     )
 
 
+QUOTA = status.Refusal(last=NOW - 50, first=NOW - 290, said="exceeded quota: few")
+
+
+@pytest.mark.parametrize(
+    ("own", "lacking", "answer"),
+    [
+        ([pod(creationTimestamp=at(60))], NOW - 280, (QUOTA.said, NOW - 280)),
+        ([pod(creationTimestamp=at(50))], NOW - 400, (QUOTA.said, NOW - 290)),
+        ([pod(creationTimestamp=at(60)), pod(creationTimestamp=at(49))], NOW - 280, None),
+        ([], NOW - 2, (QUOTA.said, NOW - 2)),
+    ],
+    ids=["it lasts", "made in the same second", "a pod was made since", "of an earlier rollout"],
+)
+def test_a_refusal_counts_from_when_a_pod_lacked(
+    own: list[Object], lacking: float, answer: tuple[str, float] | None
+) -> None:
+    assert status.holding(QUOTA, own, lacking) == answer
+    assert status.holding(None, own, lacking) is None
+
+
 def test_pods_that_their_node_turns_away_without_end_are_trouble_of_the_cluster() -> None:
     def rejected(name: str) -> Object:
         found = pod(name, ready=None)

@@ -106,15 +106,21 @@ class Api:
         return self._ask("GET", Request("get", kind, namespace, name))
 
     def list(
-        self, kind: Kind, namespace: str, *, selector: str = "", trim: Callable[[Object], Object] = lambda found: found
+        self,
+        kind: Kind,
+        namespace: str,
+        *,
+        selector: str = "",
+        fields: str = "",
+        trim: Callable[[Object], Object] = lambda found: found,
     ) -> Listing:
-        """Return all objects that the label selector finds, each trimmed before the next page is asked for.
+        """Return all objects that both selectors find (labels, fields), each trimmed before the next page is asked for.
 
         Raises `Gone` when the list expired several times while it was read.
         """
         for attempt in range(1, _LISTS + 1):
             try:
-                return self._pages(Request("list", kind, namespace), selector, trim)
+                return self._pages(Request("list", kind, namespace), selector, fields, trim)
             except Gone:
                 if attempt == _LISTS:
                     raise
@@ -202,8 +208,9 @@ class Api:
         body = {"spec": {"resourceAttributes": attributes}}
         return self.create(ACCESS_REVIEW, "", body).get("status", {}).get("allowed") is True
 
-    def _pages(self, request: Request, selector: str, trim: Callable[[Object], Object]) -> Listing:
-        query = {"limit": str(PAGE), **({"labelSelector": selector} if selector else {})}
+    def _pages(self, request: Request, selector: str, fields: str, trim: Callable[[Object], Object]) -> Listing:
+        selectors = {"labelSelector": selector, "fieldSelector": fields}
+        query = {"limit": str(PAGE), **{name: text for name, text in selectors.items() if text}}
         items: list[Object] = []
         while True:
             page = self._ask("GET", request, query=query)

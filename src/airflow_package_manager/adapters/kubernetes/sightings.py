@@ -15,7 +15,7 @@ from airflow_package_manager.adapters.kubernetes.failures import Absent
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, EVENT, POD, REPLICA_SET, Kind, Object
 from airflow_package_manager.adapters.kubernetes.mirror import Mirror, Rhythm
 from airflow_package_manager.adapters.kubernetes.stamping import Workload, controller_of
-from airflow_package_manager.adapters.kubernetes.status import Sight
+from airflow_package_manager.adapters.kubernetes.status import Refusal, Sight
 from airflow_package_manager.adapters.kubernetes.workloads import Reference
 from airflow_package_manager.refusals import NoComponents
 
@@ -39,6 +39,8 @@ class _Known:
     """Of the workload to which the next two belong."""
     replica_sets: Mapping[str, Object] | None = None
     new: str | None = None
+    lacking: float | None = None
+    """Since when (Unix seconds) a StatefulSet was seen without all of its pods."""
 
 
 class Sightings:
@@ -63,7 +65,7 @@ class Sightings:
         self._rhythm = rhythm
         self._guard = threading.Lock()
         self._known: dict[str, _Known] = {}
-        self._refusals: dict[str, tuple[float, tuple[str, float] | None]] = {}
+        self._refusals: dict[str, tuple[float, Refusal | None]] = {}
 
     def components(self) -> tuple[str, ...]:
         """Return the components that are there; raises `NoComponents`, `UnsupportedWorkload`."""
@@ -114,21 +116,33 @@ class Sightings:
             replica_sets, new = self._replica_sets(component, workload)
             return status.sight_of_deployment(workload, replica_sets, new, found), mirror.age()
         seen = status.sight_of_stateful_set(workload, found)
-        if len(seen.own) < workload.replicas:
-            seen = status.sight_of_stateful_set(workload, found, self.refusal(workload.uid))
+        since = self._lacking(component, lacks=len(seen.own) < workload.replicas)
+        if since is not None:
+            refusal = status.holding(self._refused(workload.uid), seen.own, since)
+            seen = status.sight_of_stateful_set(workload, found, refusal)
         return seen, mirror.age()
 
     def refusal(self, uid: str) -> tuple[str, float] | None:
-        """Return why a controller may not create the pods of an object, and since when, as its latest event says."""
+        """Return why a controller may not create any pod of an object, and since when, as its latest event says."""
+        return status.holding(self._refused(uid), (), 0.0)
+
+    def _refused(self, uid: str) -> Refusal | None:
         asked, answer = self._refusals.get(uid, (float("-inf"), None))
         if self._clock() - asked < _REFUSALS_ASKED_SECONDS:
             return answer
-        events = self._api.list(EVENT, self._namespace, trim=lambda event: _refused(event, uid)).items
-        times = [(last, first, said) for event in events for last, first, said in event.get("times", ())]
-        last, first, said = max(times, default=(0.0, 0.0, ""))
-        answer = (said, first) if said and self._clock() - last < _REFUSAL_SECONDS else None
+        only = f"involvedObject.uid={uid},reason=FailedCreate"  # a namespace may have thousands of events
+        events = self._api.list(EVENT, self._namespace, fields=only, trim=_told).items
+        found = [Refusal(event["last"], event["first"], event["said"]) for event in events]
+        latest = max(found, default=None, key=lambda one: one.last)
+        answer = latest if latest is not None and self._clock() - latest.last < _REFUSAL_SECONDS else None
         self._refusals[uid] = (self._clock(), answer)
         return answer
+
+    def _lacking(self, component: str, *, lacks: bool) -> float | None:
+        with self._guard:
+            known = self._known[component]
+            known.lacking = (known.lacking or self._clock()) if lacks else None
+            return known.lacking
 
     def pods_of(self, selector: str) -> tuple[Object, ...]:
         """Return the pods that carry these labels now, trimmed."""
@@ -178,11 +192,9 @@ class Sightings:
         return own, new
 
 
-def _refused(event: Object, uid: str) -> Object:
-    """Return when and why a controller was refused a pod of this object; empty for any other event."""
-    if (event.get("involvedObject") or {}).get("uid") != uid or event.get("reason") != "FailedCreate":
-        return {}
+def _told(event: Object) -> Object:
+    """Return what an event says, and when first and last."""
     series = event.get("series") or {}
     first = pod_json.seconds(event.get("firstTimestamp") or event.get("eventTime")) or 0.0
     last = pod_json.seconds(event.get("lastTimestamp") or series.get("lastObservedTime")) or first
-    return {"times": [(last, first, pod_json.said(event))]}
+    return {"last": last, "first": first, "said": pod_json.said(event)}

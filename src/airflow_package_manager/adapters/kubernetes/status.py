@@ -88,6 +88,27 @@ def sight_of_stateful_set(
     return Sight(workload, own, frozenset(str(pod["metadata"]["uid"]) for pod in new), refusal)
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """What events say of pods that a controller may not create; times in Unix seconds."""
+
+    last: float
+    first: float
+    said: str
+
+
+def holding(refusal: Refusal | None, own: Iterable[Object], lacking: float) -> tuple[str, float] | None:
+    """Return why a pod lacks, and since when, while the refusal may be the reason.
+
+    A pod that was created after it is proof that it is overcome, and one of an earlier rollout began before `lacking`
+    (Unix seconds), when a pod was first missed in this one.
+    """
+    made = (pod_json.seconds(pod["metadata"].get("creationTimestamp")) or 0.0 for pod in own)
+    if refusal is None or refusal.last < max(made, default=0.0):
+        return None
+    return refusal.said, max(refusal.first, lacking)
+
+
 def deployment_refusal(workload: Workload) -> tuple[str, float] | None:
     """Return why a Deployment's controller may not create pods, as its condition says."""
     for row in workload.status.get("conditions") or ():
