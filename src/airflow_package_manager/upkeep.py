@@ -69,8 +69,9 @@ class Upkeep(Reading):
     def uninstall(self, principal: Principal, *, text: bool) -> Removed | Unsettled | None:
         """Remove one thing: the stamp of one component after another, then what is left; None: nothing is left.
 
-        Each waits until the components before it have restarted: a failure takes one down, and no more. At most one change per call, each refused while an operation is active, so it may die anywhere and be called
-        again. Raises `OperationInProgress`, `InvalidSetting`, `StampConflict`, `StoreConflict`, `StoreUnavailable`.
+        Each waits until the components before it have restarted: a failure takes one down, and no more. At most one
+        change per call, each refused while an operation is active, so it may die anywhere and be called again. Raises
+        `OperationInProgress`, `InvalidSetting`, `StampConflict`, `StoreConflict`, `StoreUnavailable`.
         """
         with self._recording(principal, "uninstall"):
             principal.require(Permission.APPLY)

@@ -155,3 +155,22 @@ def _denied(abuse: Callable[[], object]) -> bool:
         # A new policy does not know its parameters for a moment, and denies everything.
         return "ValidatingAdmissionPolicy" in refused.body and "no params found" not in refused.body
     return False
+
+
+@contextmanager
+def no_stamps(admin: Client, namespace: str) -> Iterator[str]:
+    """Let a policy deny stamps of the namespace's Deployments, soon; yield its name."""
+    name, group = f"no-stamps-{namespace}", "admissionregistration.k8s.io/v1"
+    rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["deployments"]}
+    expression = f"!('{STAMP}' in object.spec.template.metadata.?annotations.orValue({{}}))"
+    selector = {"matchLabels": {"kubernetes.io/metadata.name": namespace}}
+    policy = {"matchConstraints": {"resourceRules": [rule]}, "validations": [{"expression": expression}]}
+    binding = {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": selector}}
+    kind = "ValidatingAdmissionPolicy"
+    try:
+        admin.create({"apiVersion": group, "kind": kind, "metadata": {"name": name}, "spec": policy})
+        admin.create({"apiVersion": group, "kind": f"{kind}Binding", "metadata": {"name": name}, "spec": binding})
+        yield name
+    finally:
+        for plural in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
+            admin.delete(f"/apis/{group}/{plural}/{name}")

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager import __version__, settings, targets
+from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT
+from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
 from airflow_package_manager.domain import report
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.domain.report import InstallReport
@@ -31,11 +34,11 @@ class Doctor:
     namespace: str
     home: Path
 
-    def __call__(self, name: str) -> Check:
+    def __call__(self, name: str, kubeconfig: Path | None = None) -> Check:
         prefix = settings.ENVIRONMENT_PREFIX
         given = {
             "AIRFLOW_HOME": str(self.home),
-            f"{prefix}KUBECONFIG": str(self.cluster.kubeconfig),
+            f"{prefix}KUBECONFIG": str(kubeconfig or self.cluster.kubeconfig),
             f"{prefix}NAMESPACE": self.namespace,
         }
         target = targets.choose(settings.load(given), lambda: 0.0, given)
@@ -237,7 +240,10 @@ def test_without_an_init_container_the_other_check_speaks(doctor: Doctor) -> Non
         official_chart.workload(official_chart.component("scheduler"), doctor.namespace, replicas=0)
     )
     assert doctor(VOLUMES).cause == "No component has an init container package-manager."
-    assert doctor(IMAGES).status is CheckStatus.UNKNOWN
+    for name in (VOLUMES, IMAGES):
+        found = doctor(name)
+        assert found.status is CheckStatus.UNKNOWN
+        assert "kubernetes values --dry-run" in found.next_action
     assert "scheduler has no init container package-manager" in doctor("installers-present").cause
 
 
@@ -329,3 +335,74 @@ def test_a_pod_that_said_nothing_yet_is_not_vouched_for_by_another(doctor: Docto
     found = doctor(IMAGES)
     assert found.status is CheckStatus.UNKNOWN, found
     assert found.cause == "Not every pod has said which version it has: worker."
+
+
+# --- permissions, ConfigMaps, restarts, components ---------------------------------------------------------------
+
+
+def test_a_permission_that_the_role_lacks_is_named_with_its_rule(doctor: Doctor) -> None:
+    doctor.put()
+    shipped = Installation(
+        namespace=doctor.namespace,
+        workloads={DEPLOYMENT: ("airflow-scheduler",)},
+        template=(DEPLOYMENT, "airflow-scheduler"),
+    )
+    role, _ = yaml.safe_load_all(manifest("role.yaml", shipped))
+    jobs = [rule for rule in role["rules"] if rule["resources"] == ["jobs"] and "create" in rule["verbs"]]
+    assert jobs
+    lacks = doctor.cluster.account(doctor.namespace, "lacks", [rule for rule in role["rules"] if rule not in jobs])
+    eventually(lambda: doctor("permissions", lacks).cause.startswith("This account may not create jobs"), "its Role")
+    found = doctor("permissions", lacks)
+    assert found.status is CheckStatus.FAILED
+    rule = yaml.safe_load(found.next_action.partition("\n")[2])[0]
+    assert (rule["apiGroups"], rule["resources"], rule["verbs"]) == (["batch"], ["jobs"], ["create"])
+    whole = doctor.cluster.account(doctor.namespace, "whole", role["rules"])
+    eventually(lambda: doctor("permissions", whole).status is CheckStatus.OK, "its Role")
+
+
+def config_map(doctor: Doctor, name: str, **data: str) -> Object:
+    metadata = {"name": name, "namespace": doctor.namespace}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
+def test_a_tool_that_writes_the_requirements_too_is_named(doctor: Doctor) -> None:
+    body = config_map(doctor, "airflow-config-pypi", **{"requirements.txt": "six\n"})
+    doctor.cluster.admin.apply(body, manager="argocd-controller")
+    found = doctor("config-maps")
+    assert found.status is CheckStatus.WARNING
+    assert found.cause.startswith("argocd-controller writes the ConfigMap airflow-config-pypi too")
+    assert found.next_action.startswith("Leave airflow-config-pypi out of what argocd-controller applies")
+
+
+@pytest.mark.parametrize("keys", [{}, {"lock.3": "# torn"}], ids=["lost", "torn"])
+def test_a_current_lock_that_is_not_there_is_named(doctor: Doctor, keys: dict[str, str]) -> None:
+    doctor.cluster.admin.create(config_map(doctor, "airflow-config-pypi", **{"requirements.txt": "six\n"}))
+    doctor.cluster.admin.create(config_map(doctor, "airflow-config-pypi-locks", current="3", **keys))
+    found = doctor("config-maps")
+    assert found.status is CheckStatus.FAILED
+    assert "revision 3 is current, and its lock is missing or torn" in found.cause
+    assert "doctor --repair" in found.next_action
+
+
+def test_a_policy_that_denies_stamps_is_named(doctor: Doctor) -> None:
+    doctor.put()
+    with chart_like.no_stamps(doctor.cluster.admin, doctor.namespace) as policy:
+        eventually(lambda: doctor("restarts-allowed").status is CheckStatus.FAILED, "the policy")
+        found = doctor("restarts-allowed")
+    assert f"ValidatingAdmissionPolicy '{policy}' refused it" in found.cause
+    assert "named policy" in found.next_action
+
+
+def test_a_component_that_crashes_is_named(doctor: Doctor) -> None:
+    runs(doctor, said(__version__), "crash-at-start")
+    eventually(lambda: "ended with status" in doctor("components-current").cause, "the crash")
+    found = doctor("components-current")
+    assert found.status is CheckStatus.WARNING
+    assert found.cause.startswith("scheduler: scheduler ended with status 1")
+    assert found.next_action
+
+
+def test_a_namespace_without_airflow_is_named(doctor: Doctor) -> None:
+    found = doctor("components-current")
+    assert found.status is CheckStatus.FAILED
+    assert found.cause == f"No workload of Airflow was found in namespace {doctor.namespace}."

@@ -17,9 +17,8 @@ from airflow_package_manager.domain.rollout import ComponentStatus, PreflightSta
 from airflow_package_manager.errors import AdmissionRefused, ClusterUnavailable, StampConflict
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 from testenv.cluster import Cluster, script
-from tests.cluster import workloads
+from tests.cluster import chart_like, workloads
 from tests.cluster.installation import Installation
-from tests.cluster.workloads import Object
 
 KINDS = ("deployment", "stateful_set")
 
@@ -394,39 +393,7 @@ def test_what_is_configured_and_not_there_is_named(house: Installation) -> None:
 def test_a_dry_run_meets_admission_and_changes_nothing(house: Installation) -> None:
     house.make("deployment", "triggerer")
     before = house.target.stamp("triggerer")
-    policy: Object = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicy",
-        "metadata": {"name": f"no-restart-{house.namespace}"},
-        "spec": {
-            "matchConstraints": {
-                "resourceRules": [
-                    {
-                        "apiGroups": ["apps"],
-                        "apiVersions": ["v1"],
-                        "operations": ["UPDATE"],
-                        "resources": ["deployments"],
-                    }
-                ]
-            },
-            "validations": [
-                {"expression": f"!('{ANNOTATION}' in object.spec.template.metadata.?annotations.orValue({{}}))"}
-            ],
-        },
-    }
-    binding: Object = {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": policy["metadata"],
-        "spec": {
-            "policyName": policy["metadata"]["name"],
-            "validationActions": ["Deny"],
-            "matchResources": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": house.namespace}}},
-        },
-    }
-    house.admin.create(policy)
-    house.admin.create(binding)
-    try:
+    with chart_like.no_stamps(house.admin, house.namespace) as policy:
         deadline = time.monotonic() + 20
         while True:
             try:
@@ -436,14 +403,7 @@ def test_a_dry_run_meets_admission_and_changes_nothing(house: Installation) -> N
                 break
             assert time.monotonic() < deadline
             time.sleep(0.2)
-    finally:
-        house.admin.delete(
-            f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings/{policy['metadata']['name']}"
-        )
-        house.admin.delete(
-            f"/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies/{policy['metadata']['name']}"
-        )
-    assert policy["metadata"]["name"] in refused
+    assert policy in refused
     assert house.target.stamp("triggerer") == before
 
 

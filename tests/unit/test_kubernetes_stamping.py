@@ -81,13 +81,13 @@ def test_a_stamp_of_another_hand_that_is_no_revision_is_refused_with_the_way_out
     workload.template["metadata"]["annotations"][ANNOTATION] = text
     with pytest.raises(UnsupportedWorkload) as caught:
         workload.stamp()
-    assert "kubectl patch deployments.apps airflow-scheduler" in caught.value.next_action
+    assert "kubectl --namespace n patch deployments.apps airflow-scheduler" in caught.value.next_action
 
 
 @pytest.mark.parametrize(
     ("workload", "words", "way_out"),
     [
-        (deployment(paused=True), "is paused", "kubectl rollout resume deployment airflow-scheduler"),
+        (deployment(paused=True), "is paused", "kubectl --namespace n rollout resume deployment airflow-scheduler"),
         (stateful_set(updateStrategy={"type": "OnDelete"}), "OnDelete", "RollingUpdate"),
         (stateful_set(updateStrategy={"rollingUpdate": {"partition": 1}}), "partition", "to 0"),
     ],

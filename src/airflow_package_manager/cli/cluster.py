@@ -20,8 +20,8 @@ from airflow_package_manager.refusals import Malformed
 _KINDS = {kind.name.lower(): kind for kind in (DEPLOYMENT, STATEFUL_SET)}
 _MERGING = (
     "Before 'helm upgrade', compare with 'helm get values': Helm replaces lists. Append what is yours to env, volumes,"
-    " volumeMounts and each extraInitContainers here, else it is gone. Where your values set images.airflow, it wins over"
-    " defaultAirflowRepository and defaultAirflowTag: name our image there. airflowVersion is the version in the image."
+    " volumeMounts and each extraInitContainers here, else it is gone. Where your values set images.airflow, it wins"
+    " over defaultAirflowRepository and defaultAirflowTag: name our image there. airflowVersion is the version in it."
 )
 _OF_UNINSTALL = {"yes": "--yes", "requirements": "--requirements"}
 

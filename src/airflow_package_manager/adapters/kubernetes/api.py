@@ -39,6 +39,7 @@ _JSON_PATCH = "application/json-patch+json"
 _MERGE_PATCH = "application/merge-patch+json"
 _APPLY_PATCH = "application/apply-patch+yaml"
 _UNAUTHENTICATED = 401
+Trim = Callable[[Object], Object]
 _log = logging.getLogger(__name__)
 
 
@@ -106,13 +107,7 @@ class Api:
         return self._ask("GET", Request("get", kind, namespace, name))
 
     def list(
-        self,
-        kind: Kind,
-        namespace: str,
-        *,
-        selector: str = "",
-        fields: str = "",
-        trim: Callable[[Object], Object] = lambda found: found,
+        self, kind: Kind, namespace: str, *, selector: str = "", fields: str = "", trim: Trim = lambda found: found
     ) -> Listing:
         """Return all objects that both selectors find (labels, fields), each trimmed before the next page is asked for.
 
@@ -208,9 +203,9 @@ class Api:
         body = {"spec": {"resourceAttributes": attributes}}
         return self.create(ACCESS_REVIEW, "", body).get("status", {}).get("allowed") is True
 
-    def _pages(self, request: Request, selector: str, fields: str, trim: Callable[[Object], Object]) -> Listing:
-        selectors = {"labelSelector": selector, "fieldSelector": fields}
-        query = {"limit": str(PAGE), **{name: text for name, text in selectors.items() if text}}
+    def _pages(self, request: Request, selector: str, fields: str, trim: Trim) -> Listing:
+        wanted = {"limit": str(PAGE), "labelSelector": selector, "fieldSelector": fields}
+        query = {name: text for name, text in wanted.items() if text}
         items: list[Object] = []
         while True:
             page = self._ask("GET", request, query=query)

@@ -25,6 +25,7 @@ INSTALLERS = "installers-present"
 VOLUMES = "volumes-mounted"
 IMAGES = "package-manager-in-images"
 _VALUES = "'airflow-package-manager kubernetes values --dry-run' prints"
+_ADD = f"Add to your values what {_VALUES}."
 _MISSING = "No module named"
 _OURS = "airflow_package_manager"
 
@@ -163,7 +164,7 @@ class Checks:
             )
         fine = [name for name, one in there.items() if one.has_container(self._installer)]
         if not fine:
-            return Check(VOLUMES, CheckStatus.UNKNOWN, f"No component has an init container {self._installer}.")
+            return Check(VOLUMES, CheckStatus.UNKNOWN, f"No component has an init container {self._installer}.", _ADD)
         return Check(VOLUMES, CheckStatus.OK, f"{', '.join(fine)}: locks, sites and the active link are mounted.")
 
     def images(self) -> Check:
@@ -242,7 +243,7 @@ def _image_check(missing: list[str], other: list[str], silent: list[str], fine: 
             else "No component has an init container that could say it.",
             "Nothing to do where no replica is wanted; else the check components-current says how its pods stand."
             if silent
-            else "",
+            else _ADD,
         )
     return Check(IMAGES, CheckStatus.OK, f"{', '.join(fine)}: airflow-package-manager {__version__}.")
 

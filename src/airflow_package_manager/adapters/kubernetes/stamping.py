@@ -36,6 +36,11 @@ class Workload:
         return str(self.object["metadata"]["name"])
 
     @property
+    def namespace(self) -> str:
+        """Return where it is."""
+        return str(self.object["metadata"].get("namespace", ""))
+
+    @property
     def uid(self) -> str:
         """Return its uid: another one of the same name has another."""
         return str(self.object["metadata"]["uid"])
@@ -117,7 +122,7 @@ class Workload:
             raise UnsupportedWorkload(
                 f"{self.kind.name} {self.name} carries the annotation {ANNOTATION}: {str(text)[:50]!r}, which is no"
                 " revision.",
-                next_action=f"Remove it: {by_hand(self, '', None)}",
+                next_action=f"Remove it: {by_hand(self, self.namespace, None)}",
                 workload=self.name,
             )
         return Stamp(None if text is None else int(text), self.version, template_digest(self.template))
@@ -164,7 +169,7 @@ def by_hand(workload: Workload, namespace: str, stamp: int | None, stuck: Sequen
     """Return the `kubectl` command that gives a workload this stamp, and removes pods that stand in its way."""
     value = None if stamp is None else str(stamp)
     patch = {"spec": {"template": {"metadata": {"annotations": {ANNOTATION: value}}}}}
-    where = f" --namespace {shlex.quote(namespace)}" if namespace else ""
+    where = _where(namespace)
     shown = json.dumps(patch, separators=(",", ":"))
     command = f"kubectl{where} patch {workload.kind.resource} {workload.name} --type merge --patch '{shown}'"
     return command + (f" && kubectl{where} delete pod {' '.join(stuck)}" if stuck else "")
@@ -177,8 +182,9 @@ def require_supported(workload: Workload) -> None:
     if owner is not None and owner.get("kind") == "Rollout":
         raise run_by(named, "Rollout", str(owner.get("name", "")))
     if workload.kind == DEPLOYMENT and spec.get("paused"):
+        where = _where(workload.namespace)
         raise _unsupported(
-            workload, f"{named} is paused.", f"Resume it: kubectl rollout resume deployment {workload.name}"
+            workload, f"{named} is paused.", f"Resume it: kubectl{where} rollout resume deployment {workload.name}"
         )
     update = spec.get("updateStrategy") or {}
     if workload.kind == STATEFUL_SET and update.get("type") == "OnDelete":
@@ -225,6 +231,10 @@ def selector_text(selector: Object) -> str:
         }
         parts.append(words[row["operator"]])
     return ",".join(parts)
+
+
+def _where(namespace: str) -> str:
+    return f" --namespace {shlex.quote(namespace)}" if namespace else ""
 
 
 def _share(number: int | str, count: int, *, up: bool) -> int:

@@ -71,12 +71,15 @@ def _stamps_and_locks(stamped: Sequence[tuple[Kind, str, int | None]], locks: st
             f"kubectl rollout status {kind.name.lower()}/{name} {namespace} --timeout {_ROLLOUT_TIMEOUT} &&",
         ]
     remarks = [
-        "# Stamps, one component after another: each restarts on the current lock before the next one does. Then the locks:",
-        "# pods that start after that start on their image alone. It ends where a component does not come back: mend what",
-        "# its pods say, and run all of it again.",
+        "# Stamps, one component after another: each restarts on the current lock before the next one does. Then the",
+        "# locks: pods that start after that start on their image alone. It ends where a component does not come back:",
+        "# mend what its pods say, and run all of it again.",
     ]
     if not chained:
-        remarks = ["# Stamps: no workload carries one.", "# Locks: pods that start after this start on their image alone."]
+        remarks = [
+            "# Stamps: no workload carries one.",
+            "# Locks: pods that start after this start on their image alone.",
+        ]
     return [
         *remarks,
         *([f"# Stamps that are there: {', '.join(carried)}."] if carried else []),
