@@ -69,6 +69,17 @@ def scales_up(one: Trial) -> None:
     _patch(one, {"spec": {"replicas": 3}})
 
 
+def sees_the_deadline_pass(one: Trial) -> None:
+    """The controller gives the new ReplicaSet up as late, and goes on with it all the same."""
+
+    def late(found: Object) -> Object | None:
+        rows = (found.get("status") or {}).get("conditions") or ()
+        return next((row for row in rows if row["type"] == "Progressing" and row["status"] == "False"), None)
+
+    found = late(one.admin.until(one.path("worker"), late))
+    one.seen.append(str((found or {}).get("reason")))
+
+
 def scales_to_zero(one: Trial) -> None:
     _patch(one, {"spec": {"replicas": 0}})
 

@@ -70,7 +70,7 @@ class Scenario:
 
 
 def _deployment(outcome: str = "instant", replicas: int = 2, strategy: Any = None, **more: Any) -> Works:  # noqa: ANN401 - as Works takes them
-    spec = {} if strategy is None else {"strategy": strategy}
+    spec = {**more.pop("spec", {}), **({} if strategy is None else {"strategy": strategy})}
     return Works("Deployment", replicas, outcome, spec=spec, **_quick(more))
 
 
@@ -104,6 +104,12 @@ GOOD = (
     Scenario("deployment, one less", _deployment(strategy=ONE_LESS)),
     Scenario("deployment, recreated", _deployment(strategy=RECREATE)),
     Scenario("deployment, one replica, slow", _deployment("slow", 1)),
+    Scenario(
+        "deployment that its controller calls late",
+        _deployment("slow", 1, spec={"progressDeadlineSeconds": 1}),
+        hands={STAMPED_DEPLOYMENT: hands.sees_the_deadline_pass},
+        seen=("ProgressDeadlineExceeded",),
+    ),
     Scenario("deployment whose old pods never go", _deployment(was="stuck-terminating"), keeps=(), settles=False),
     Scenario("deployment whose old pods drain", _deployment(before={"drain": "6s"})),
     Scenario("stateful set, ordered", _stateful(replicas=3)),

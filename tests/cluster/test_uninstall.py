@@ -114,7 +114,8 @@ def test_stamps_go_then_locks_and_the_text_of_people_stays(desk: Desk) -> None:
 
 def test_each_thing_goes_when_what_went_before_has_restarted(desk: Desk) -> None:
     """One component is away at a time, and as long as a new pod is on its way, the locks that it reads stay."""
-    one, removed, waited = desk.one, [], {}
+    one, removed = desk.one, []
+    waited: dict[int, set[str]] = {}
     step = desk.app.manager.uninstall
     while (found := step(ADMIN, text=False)) is not None:
         if isinstance(found, Removed):
