@@ -404,6 +404,22 @@ def test_a_heartbeat_after_the_restart_verifies_a_component() -> None:
     assert app.clock() - began >= 90
 
 
+@pytest.mark.parametrize(("fresh", "verdict"), [(1, "not verified"), (2, "heartbeat"), (3, "heartbeat")])
+def test_each_instance_must_be_heard_of(fresh: int, verdict: str) -> None:
+    app = Application(components=("triggerer",))
+    app.target.scale("triggerer", 2)
+    began = app.clock()
+    old, new = Heartbeat("old", began - 5, began - 100), Heartbeat("new", began + 50, began + 40)
+    app.facts.beats["triggerer"] = (old, old)
+    accepted = app.accepted(add("humanize"))
+    app.faults.meanwhile("target.restart", lambda: app.facts.beats.update(triggerer=(old, old, *[new] * fresh)))
+    done = app.driver().run(accepted.id)
+    assert done.state is State.SUCCEEDED, done.problem
+    assert done.progress.verified == {"triggerer": verdict}
+    words = {} if verdict == "heartbeat" else {"triggerer": "Airflow has heard of 1 of 2 instances"}
+    assert done.progress.unverified == words
+
+
 def test_a_component_that_beat_before_and_is_silent_now_goes_back() -> None:
     app = Application(components=("scheduler", "triggerer"))
     began = app.clock()

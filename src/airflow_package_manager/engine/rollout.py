@@ -189,10 +189,12 @@ def _not_current(step: Step, found: ComponentStatus, began: float) -> Operation:
 
 
 def _current(step: Step, found: ComponentStatus) -> Operation:
-    """Wait for Airflow's own sign of life, counted from the start of the youngest instance."""
+    """Wait for Airflow's own sign of life of each instance, counted from the start of the youngest."""
     began = step.progress.started_at[found.name]
-    beats, answered = _heartbeats(step, found) if found.unverified is None else (None, True)
-    alive = beats is not None and any(beat.started_at >= began for beat in beats)
+    wanted = max(1, found.current_instances())
+    beats, answered = _heartbeats(step, found.name, wanted, began) if found.unverified is None else (None, True)
+    fresh = _fresh(beats, began)
+    alive = fresh >= wanted
     if beats is not None and not alive:
         since = max([began, *(instance.started_at or began for instance in found.instances)])
         if step.now < since + step.world.patience.heartbeat:
@@ -206,10 +208,11 @@ def _current(step: Step, found: ComponentStatus) -> Operation:
     verdict = HEARTBEAT if alive else NOT_VERIFIED
     verified = {**step.progress.verified, found.name: verdict}
     unverified = step.progress.unverified
-    if found.unverified is not None:
-        unverified = {**unverified, found.name: found.unverified}
+    why = found.unverified or (f"Airflow has heard of {fresh} of {wanted} instances" if 0 < fresh < wanted else None)
+    if why is not None:
+        unverified = {**unverified, found.name: why}
     progress = dataclasses.replace(step.progress, verified=verified, unverified=unverified, waiting_since=None)
-    shown = verdict if found.unverified is None else f"{verdict}: {found.unverified}"
+    shown = verdict if why is None else f"{verdict}: {why}"
     current = step.event(Kind.CURRENT, component=found.name, verified=shown)
     return step.stay(f"{found.name} is current", current, progress=progress)
 
@@ -234,10 +237,22 @@ def _beats_before(step: Step, component: str) -> dict[str, float]:
     return {component: max(beat.started_at for beat in beats)} if any(beat.at >= lately for beat in beats) else {}
 
 
-def _heartbeats(step: Step, found: ComponentStatus) -> tuple[tuple[Heartbeat, ...] | None, bool]:
-    """Return the component's jobs, and whether that is known: a database that does not answer is no failure of it."""
+def _heartbeats(step: Step, component: str, wanted: int, began: float) -> tuple[tuple[Heartbeat, ...] | None, bool]:
+    """Return the component's jobs, and whether that is known: a database that does not answer is no failure of it.
+
+    The first to answer may be others, which drain or are no part of the component: then more are waited for.
+    """
+    asked = wanted
     try:
-        return step.world.facts.heartbeats(found.name, found.current_instances()), True
+        while True:
+            beats = step.world.facts.heartbeats(component, asked)
+            if beats is None or len(beats) < asked or _fresh(beats, began) >= wanted:
+                return beats, True
+            asked *= 2
     except PackageManagerError as error:
-        _log.warning("The heartbeat of %s cannot be read: %s", found.name, error.detail)
+        _log.warning("The heartbeat of %s cannot be read: %s", component, error.detail)
         return (), False
+
+
+def _fresh(beats: tuple[Heartbeat, ...] | None, began: float) -> int:
+    return sum(beat.started_at >= began for beat in beats or ())
