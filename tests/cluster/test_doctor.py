@@ -376,6 +376,7 @@ def test_a_tool_that_writes_the_requirements_too_is_named(doctor: Doctor) -> Non
 
 @pytest.mark.parametrize("keys", [{}, {"lock.3": "# torn"}], ids=["lost", "torn"])
 def test_a_current_lock_that_is_not_there_is_named(doctor: Doctor, keys: dict[str, str]) -> None:
+    """Before whoever else writes the requirements: here the one who made them for the test."""
     doctor.cluster.admin.create(config_map(doctor, "airflow-config-pypi", **{"requirements.txt": "six\n"}))
     doctor.cluster.admin.create(config_map(doctor, "airflow-config-pypi-locks", current="3", **keys))
     found = doctor("config-maps")

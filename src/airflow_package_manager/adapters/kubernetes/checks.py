@@ -77,6 +77,14 @@ class Checks:
         """Whether the requirements can be read, and who else writes them."""
         found = self._store.read()
         text, locks = self._store.names
+        if found.current is not None and found.usable_lock() is None:
+            return Check(
+                CONFIG_MAPS,
+                CheckStatus.FAILED,
+                f"{locks} says that revision {found.current} is current, and its lock is missing or torn: pods that"
+                " start now start without packages.",
+                "Run 'airflow-package-manager doctor --repair': it writes the lock back from the database.",
+            )
         if found.manager is not None:
             return Check(
                 CONFIG_MAPS,
@@ -86,14 +94,6 @@ class Checks:
             )
         if found.current is None:
             return Check(CONFIG_MAPS, CheckStatus.OK, f"{text} can be read; {locks} comes with the first change.")
-        if found.usable_lock() is None:
-            return Check(
-                CONFIG_MAPS,
-                CheckStatus.FAILED,
-                f"{locks} says that revision {found.current} is current, and its lock is missing or torn: pods that"
-                " start now start without packages.",
-                "Run 'airflow-package-manager doctor --repair': it writes the lock back from the database.",
-            )
         return Check(CONFIG_MAPS, CheckStatus.OK, f"{text} and {locks} can be read; revision {found.current}.")
 
     def components(self) -> Check:
