@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.cluster.at_once import AtOnce, selected
 from tests.cluster.preparing import TEXT_MAP
 from tests.cluster.workloads import container, is_ready, pods, revision_of, rolled_out
 from tests.node import a_driver, small_pods
 from tests.plugin import journey
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from testenv.node.airflow import NodeWithImage
@@ -32,14 +34,33 @@ SOAK = "8"
 """Seconds: longer than the main process lives."""
 
 
+@pytest.fixture(scope="module")
+def flickers(
+    request: pytest.FixtureRequest,
+    node_with_image: NodeWithImage,
+    package_index: PackageIndexServer,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[AtOnce]:
+    """The crash loops, side by side: most of their time they wait for a kubelet."""
+
+    def run(restarts: str) -> None:
+        _is_no_success(node_with_image, package_index.url, tmp_path_factory.mktemp("flicker"), int(restarts))
+
+    made = AtOnce(run, selected(request, "restarts"))
+    yield made
+    made.close()
+
+
 @pytest.mark.parametrize("restarts", [0, 1])
-def test_a_pod_that_is_ready_for_a_moment_between_two_crashes_is_no_success(
-    node_with_image: NodeWithImage, package_index: PackageIndexServer, tmp_path: Path, restarts: int
-) -> None:
+def test_a_pod_that_is_ready_for_a_moment_between_two_crashes_is_no_success(flickers: AtOnce, restarts: int) -> None:
     """`restarts` is how often it had died when the driver first looked: it was Ready then."""
-    on, admin = node_with_image, node_with_image.node.cluster.admin
+    flickers.result(str(restarts))
+
+
+def _is_no_success(on: NodeWithImage, url: str, home: Path, restarts: int) -> None:
+    admin = on.node.cluster.admin
     with on.node.cluster.namespace() as namespace:
-        index = {"AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url}
+        index = {"AIRFLOW__PACKAGE_MANAGER__INDEX_URL": url}
         crashes = ["python", "-c", MAIN]
         admin.create(small_pods.deployment(on, namespace, "triggerer", crashes, environ=index))
         admin.until(small_pods.path(namespace, "triggerer"), rolled_out)
@@ -55,7 +76,7 @@ def test_a_pod_that_is_ready_for_a_moment_between_two_crashes_is_no_success(
             journey.until(flicker, "a crash loop that is Ready", 60, every=0.05)
             journey.until(lambda: _ends(on, namespace, before) or None, "the end of the good old pod", 20, every=0.05)
 
-        settings = small_pods.settings(on, tmp_path, namespace, package_index.url, "triggerer", soak=SOAK)
+        settings = small_pods.settings(on, home, namespace, url, "triggerer", soak=SOAK)
         done = a_driver.run(
             on.environment,
             settings,
