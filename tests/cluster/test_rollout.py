@@ -504,18 +504,10 @@ def test_events_of_others_are_not_read(house: Installation) -> None:
     house.make("stateful_set", "triggerer", replicas=1, scripts=[house.scripted(2)])
     house.current()
     about = {"kind": "Pod", "name": "x", "namespace": house.namespace, "uid": "someone-else"}
+    event = {"involvedObject": about, "reason": "FailedCreate", "lastTimestamp": "2125-01-01T00:00:00Z"}
     for number in range(250):
-        house.admin.create(
-            {
-                "apiVersion": "v1",
-                "kind": "Event",
-                "metadata": {"name": f"x.{number}", "namespace": house.namespace},
-                "involvedObject": about,
-                "reason": "FailedCreate",
-                "lastTimestamp": "2125-01-01T00:00:00Z",
-                "message": "not ours",
-            }
-        )
+        metadata = {"name": f"x.{number}", "namespace": house.namespace}
+        house.admin.request("POST", f"/api/v1/namespaces/{house.namespace}/events", {**event, "metadata": metadata})
     quota = {"metadata": {"name": "few", "namespace": house.namespace}, "spec": {"hard": {"pods": "0"}}}
     house.admin.create({"apiVersion": "v1", "kind": "ResourceQuota", **quota})
     time.sleep(1)

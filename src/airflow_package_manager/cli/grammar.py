@@ -160,8 +160,9 @@ def _add_cluster(commands: Subparsers) -> None:
         "kubernetes",
         "cluster:kubernetes",
         "Print what an administrator of the cluster applies (install), what the chart needs (values), or how to take it"
-        " all back (uninstall), filled in for what is in the cluster: options win over what is found, and what cannot"
-        " be looked at is said. Only 'uninstall' without --dry-run changes something: it removes stamps and locks.",
+        " all back (uninstall), filled in for what is in the cluster: options win over what is found, and what is"
+        " neither found nor named there is an error, never guessed. Only 'uninstall' without --dry-run changes"
+        " something: it removes stamps and locks.",
     )
     parser.add_argument("action", choices=("install", "values", "uninstall"), help="install, values or uninstall")
     parser.add_argument("--dry-run", action="store_true", help="only print; install and values know no other way")
