@@ -307,7 +307,11 @@ def test_a_printed_command_that_fails_keeps_what_comes_after_it(desk: Desk, monk
     one.admin.request("PATCH", one.path("scheduler"), patch)
     one.settled()
     kubectl = [str(programs("kubectl")["kubectl"])]
-    environ = {"PATH": f"{Path(kubectl[0]).parent}:/usr/bin:/bin", "KUBECONFIG": str(one.cluster.kubeconfig)}
+    environ = {
+        "PATH": f"{Path(kubectl[0]).parent}:/usr/bin:/bin",
+        "HOME": str(one.home),  # kubectl keeps a cache there
+        "KUBECONFIG": str(one.cluster.kubeconfig),
+    }
     upto = printed[: printed.index("# Take init container")]
     done = subprocess.run(["/bin/sh"], input=upto, env=environ, capture_output=True, text=True, check=False)
     assert "timed out" in done.stderr
