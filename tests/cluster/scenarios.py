@@ -288,6 +288,14 @@ OTHERS = (
         first=hands.forbids_stamps,
         keeps=_ALL,
     ),
+    _failed(
+        "the check forbidden by a policy",
+        _stateful(),
+        "admission-refused",
+        "no Jobs today",
+        first=hands.forbids_checks,
+        keeps=_ALL,
+    ),
     _back(
         "forbidden by a policy in the middle",
         _stateful(),
