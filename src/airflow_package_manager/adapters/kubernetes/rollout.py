@@ -5,7 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from airflow_package_manager.adapters.kubernetes import permissions, preflight_job, preflight_verdict, stamping, status
+from airflow_package_manager.adapters.kubernetes import (
+    permissions,
+    pod_template,
+    preflight_job,
+    preflight_verdict,
+    stamping,
+    status,
+)
 from airflow_package_manager.adapters.kubernetes.api import Api
 from airflow_package_manager.adapters.kubernetes.failures import Absent, AlreadyThere, Conflict, Gone, Invalid
 from airflow_package_manager.adapters.kubernetes.kinds import JOB, POD, STATEFUL_SET, Object
@@ -126,6 +133,7 @@ class KubernetesRollout:
                 installer=installer if workload.has_container(installer) else None,
                 now=now,
                 limits=self._limits,
+                unused=pod_template.unused(workload, installer),
             )
             return status.component_status(component, seen, against, now - age)
 
