@@ -74,9 +74,9 @@ def manifest(name: str, installation: Installation) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
-def manifests(installation: Installation) -> str:
-    """Return all of `FILES` as one stream of documents for `kubectl apply`."""
-    return "---\n".join(manifest(name, installation) for name in FILES)
+def manifests(installation: Installation, *, policies: bool = True) -> str:
+    """Return all of `FILES` as one stream of documents for `kubectl apply`; or those that are no policies."""
+    return "---\n".join(manifest(name, installation) for name in FILES if policies or not name.startswith("policy-"))
 
 
 def policy_names(installation: Installation) -> tuple[str, ...]:
