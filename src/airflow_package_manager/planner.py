@@ -164,6 +164,8 @@ class Planner:
         )
         for component in plan.components:
             self._target.check_restart(component)  # what cannot be restarted is refused now, and not once accepted
+        if plan.lock_changes():
+            self._target.check_preflight()
         return dataclasses.replace(
             plan,
             usual_seconds=self._usual_seconds(len(plan.components)),

@@ -92,6 +92,10 @@ class RolloutTarget(Protocol):
         """Remove instances of the failed revision that cannot heal by themselves, where the target has such."""
         ...
 
+    def check_preflight(self) -> None:
+        """Try to start the check as a dry run; raises what `start_preflight` would."""
+        ...
+
     def start_preflight(self, revision: int, directs: Sequence[str]) -> None:
         """Start the throw-away check of a staged lock; a second start is harmless.
 

@@ -17,6 +17,8 @@ from tests.cluster.official_chart import IMAGE
 Object = dict[str, Any]
 STAMP = "airflow-package-manager/revision"
 GROOMER = "registry.example.com/groomer:1"
+LOGS = {"name": "logs", "mountPath": "/opt/airflow/logs"}
+"""Which the main container does not mount."""
 
 
 def template(name: str) -> Object:
@@ -43,6 +45,7 @@ def template(name: str) -> Object:
             "nodeSelector": {"disk": "fast"},
             "tolerations": [{"key": "dedicated", "operator": "Exists"}],
             "imagePullSecrets": [{"name": "registry"}],
+            "affinity": {"nodeAffinity": {}, "podAntiAffinity": {}},
             "initContainers": [*spec["initContainers"], installer()],
             "containers": [
                 {
@@ -54,7 +57,7 @@ def template(name: str) -> Object:
                     "volumeMounts": mounts,
                     "resources": {"limits": {"memory": "2Gi"}},
                 },
-                *({**one, "image": GROOMER} for one in sidecars),
+                *({**one, "image": GROOMER, "volumeMounts": [LOGS]} for one in sidecars),
             ],
             "volumes": [
                 {"name": "config", "configMap": {"name": "airflow-config"}},

@@ -18,7 +18,7 @@ from testenv.cluster import REVISION, Client, Cluster, Refused
 from tests.cluster.line import is_change
 from tests.cluster.preparing import ADMIN, LOCK_MAP, TEXT_MAP, eventually
 from tests.cluster.trial import Trial
-from tests.cluster.workloads import Object, revision_of
+from tests.cluster.workloads import Object, job, revision_of, template
 
 Hand = Callable[[Trial], object]
 ACCOUNT = "airflow-api-server"
@@ -173,10 +173,32 @@ def lifts_the_quota(one: Trial) -> None:
 
 def forbids_stamps(one: Trial) -> None:
     """Apply a policy by which no StatefulSet of this namespace may be stamped anew, and wait until it holds."""
-    metadata = {"name": f"no-stamps-{one.namespace}"}
     rule = {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": ["statefulsets"]}
     key = f"'{REVISION}'"
     stamp = f"object.spec.template.metadata.?annotations.orValue({{}})[?{key}].orValue('')"
+    body: Object = {"spec": {"template": {"metadata": {"annotations": {REVISION: "9"}}}}}
+    _forbids(
+        one,
+        rule,
+        {"expression": f"{stamp} in ['', '1']", "message": "no restarts today"},
+        lambda: one.admin.request("PATCH", one.path("worker"), body, dryRun="All"),
+    )
+
+
+def forbids_checks(one: Trial) -> None:
+    """Apply a policy by which no Job may be made in this namespace, and wait until it holds."""
+    rule = {"apiGroups": ["batch"], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["jobs"]}
+    body = job(one.namespace, "any", template("any", None, {}, restart="Never"))
+    _forbids(
+        one,
+        rule,
+        {"expression": "false", "message": "no Jobs today"},
+        lambda: one.admin.request("POST", one.inside("jobs", "apis/batch/v1"), body, dryRun="All"),
+    )
+
+
+def _forbids(one: Trial, rule: Object, validation: Object, denied: Callable[[], object]) -> None:
+    metadata = {"name": f"test-forbids-{one.namespace}"}
     one.admin.create(
         {
             "apiVersion": "admissionregistration.k8s.io/v1",
@@ -184,7 +206,7 @@ def forbids_stamps(one: Trial) -> None:
             "metadata": metadata,
             "spec": {
                 "matchConstraints": {"resourceRules": [rule]},
-                "validations": [{"expression": f"{stamp} in ['', '1']", "message": "no restarts today"}],
+                "validations": [validation],
             },
         }
     )
@@ -197,11 +219,10 @@ def forbids_stamps(one: Trial) -> None:
             "spec": {"policyName": metadata["name"], "validationActions": ["Deny"], "matchResources": here},
         }
     )
-    body: Object = {"spec": {"template": {"metadata": {"annotations": {REVISION: "9"}}}}}
 
     def holds() -> bool:
         try:
-            one.admin.request("PATCH", one.path("worker"), body, dryRun="All")
+            denied()
         except Refused:
             return True
         return False
@@ -212,7 +233,7 @@ def forbids_stamps(one: Trial) -> None:
 
 def lifts_the_policy(one: Trial) -> None:
     for plural in ("validatingadmissionpolicybindings", "validatingadmissionpolicies"):
-        one.admin.delete(f"{_POLICIES}{plural}/no-stamps-{one.namespace}")
+        one.admin.delete(f"{_POLICIES}{plural}/test-forbids-{one.namespace}")
 
 
 # --- the way to the API server -----------------------------------------------------------------------------------

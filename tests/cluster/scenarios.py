@@ -16,6 +16,7 @@ from tests.cluster import hands, webhooks
 from tests.cluster.hands import Hand
 from tests.cluster.preparing import TEXT_MAP, Base
 from tests.cluster.trial import Works
+from tests.cluster.workloads import SITE
 
 BASE, TARGET = "base", "target"
 WORKER, TRIGGERER, SCHEDULER = "worker", "triggerer", "scheduler"
@@ -118,6 +119,11 @@ GOOD = (
     Scenario("no replica", _stateful(replicas=0), verified={WORKER: "no replica is wanted"}),
     Scenario("the first operation ever", _stateful(), base=Base.NOTHING),
     Scenario("a text that people wrote", _deployment(), base=Base.WRITTEN),
+    Scenario(
+        "a container with another image than its installer's",
+        _deployment(pod={"containers": [{"name": "main", "image": "airflow:other", "env": SITE}]}),
+        verified={WORKER: "another image"},
+    ),
     Scenario("scaled up in the middle", _stateful(), hands={STAMPED: hands.scales_up}),
     Scenario(
         "scaled to zero in the middle",
@@ -292,6 +298,14 @@ OTHERS = (
         "admission-refused",
         "no restarts today",
         first=hands.forbids_stamps,
+        keeps=_ALL,
+    ),
+    _failed(
+        "the check forbidden by a policy",
+        _stateful(),
+        "admission-refused",
+        "no Jobs today",
+        first=hands.forbids_checks,
         keeps=_ALL,
     ),
     _back(

@@ -202,6 +202,27 @@ def test_another_chart_is_recognised_by_its_labels(cluster: Cluster, desk: Desk)
     assert "the pods of api-server get no token" in said.err.lower()
 
 
+def test_policies_that_would_hold_other_components_are_not_printed(cluster: Cluster, desk: Desk) -> None:
+    for name in ("web", "scheduler"):
+        cluster.admin.create(bitnami(desk.namespace, name))
+    said = desk("install", chart="bitnami")
+    assert [one["kind"] for one in said.documents] == ["Role", "RoleBinding"]
+    assert "the policies are left out, because they would deny these all other Jobs" in said.err
+    for words in (["--account", "of-its-own"], ["--account-namespace", "elsewhere"]):
+        assert len(desk("install", *words, chart="bitnami").documents) == 8
+
+
+def test_the_check_is_made_from_the_same_component_as_by_the_driver(cluster: Cluster, desk: Desk) -> None:
+    put(cluster.admin, desk.namespace, list(official_chart.components(3, "CeleryExecutor").values()))
+    without = desk("install", components="worker, triggerer")
+    assert without.model == "StatefulSet/airflow-worker"
+    assert desk("install", components="triggerer, scheduler").model == "Deployment/airflow-scheduler"
+    words = ["--workload", "StatefulSet/airflow-worker", "--workload", "StatefulSet/airflow-triggerer"]
+    assert desk("install", *words, components="triggerer").model == "StatefulSet/airflow-triggerer"
+    assert desk("install", "--offline", components="triggerer").model == "StatefulSet/airflow-triggerer"
+    assert desk("install", "--offline", "--release", "x", components="worker").model == "Deployment/x-worker"
+
+
 def bitnami(namespace: str, name: str) -> Object:
     marks = {"name": "airflow", "instance": "mine", "component": name}
     labels = {f"app.kubernetes.io/{key}": value for key, value in marks.items()}

@@ -16,12 +16,13 @@ from airflow_package_manager.adapters.kubernetes.manifests import Installation, 
 from airflow_package_manager.domain import report
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.domain.report import InstallReport
-from testenv.cluster import Cluster, script
+from testenv.cluster import Client, Cluster, script
 from tests.cluster import chart_like, official_chart
+from tests.cluster.chart_like import policies
 from tests.cluster.official_chart import Object
 from tests.cluster.preparing import eventually
 
-VOLUMES, IMAGES = "volumes-mounted", "package-manager-in-images"
+VOLUMES, IMAGES, RESTARTS = "volumes-mounted", "package-manager-in-images", "restarts-allowed"
 SITE = "AIRFLOW_PACKAGE_MANAGER_SITE"
 Change = Callable[[Object], object]
 
@@ -245,6 +246,39 @@ def test_without_an_init_container_the_other_check_speaks(doctor: Doctor) -> Non
         assert found.status is CheckStatus.UNKNOWN
         assert "kubernetes values --dry-run" in found.next_action
     assert "scheduler has no init container package-manager" in doctor("installers-present").cause
+
+
+# --- permissions that no rule gives -------------------------------------------------------------------------------
+
+
+def test_policies_that_were_made_for_another_template_are_found(
+    doctor: Doctor, policed_cluster: Cluster, namespace: str
+) -> None:
+    """A stamp is allowed, the check is not: without this, a change would fail when its lock is staged."""
+    admin = policed_cluster.admin
+    for component in ("scheduler", "worker"):
+        doctor.put(component=component)
+    names = ("airflow-scheduler", "airflow-worker")
+    kubeconfig = policed_cluster.account(
+        namespace, "airflow-api-server", [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    )
+    ours = Client.of(kubeconfig)
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/{names[0]}"
+    abuses = [lambda: ours.request("PATCH", path, {"spec": {"replicas": 3}}, dryRun="All")]
+    wrong, right = (
+        Installation(namespace=namespace, workloads={DEPLOYMENT: names}, template=(DEPLOYMENT, name))
+        for name in ("airflow-dag-processor", names[0])
+    )
+    with policies(admin, wrong, abuses):
+        eventually(lambda: doctor(RESTARTS, kubeconfig).status is CheckStatus.FAILED, "the policy")
+        found = doctor(RESTARTS, kubeconfig)
+        assert f"airflow-package-manager-{namespace}-preflight" in found.cause
+        assert "no params found" in found.cause
+        assert found.next_action
+    with policies(admin, right, abuses):
+        eventually(lambda: doctor(RESTARTS, kubeconfig).status is CheckStatus.OK, "the policies that fit")
+        said = "scheduler, worker: a stamp would be taken, and the check before it."
+        assert doctor(RESTARTS, kubeconfig) == Check(RESTARTS, CheckStatus.OK, said)
 
 
 # --- images ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ The account may do everything by RBAC, so that whatever is denied here is denied
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -20,8 +21,10 @@ from testenv.cluster import Client, Cluster, Refused
 from tests.cluster import official_chart
 from tests.cluster.chart_like import GROOMER, STAMP, Object, policies, workload
 from tests.cluster.official_chart import IMAGE
+from tests.cluster.preparing import eventually
 
 ACCOUNT = "airflow-api-server"
+INSTALLER = Options().installer
 Change = Callable[[Object], object]
 
 
@@ -39,8 +42,12 @@ class House:
     def patch(self, name: str, body: object, plural: str = "deployments") -> object:
         return self.ours.request("PATCH", self.path(plural, name), body, dryRun="All")
 
-    def job(self, change: Change = lambda _: None) -> Object:
+    def job(self, change: Change = lambda _: None, *, installs: bool = True) -> Object:
+        """Return our Job for the scheduler; without `installs` for one whose template has no installer of ours."""
         found = self.admin.get(self.path("deployments", "airflow-scheduler"))
+        if not installs:
+            inits = found["spec"]["template"]["spec"]["initContainers"]
+            found["spec"]["template"]["spec"]["initContainers"] = [one for one in inits if one["name"] != INSTALLER]
         made = preflight_job.make(Workload(DEPLOYMENT, found), 7, ["pandas"], Options())
         made["metadata"]["namespace"] = self.namespace
         change(made)
@@ -254,8 +261,38 @@ def test_the_policy_knows_every_field_of_a_workload(house: House) -> None:
 # --- preflight ---------------------------------------------------------------------------------------------------
 
 
-def test_the_check_that_we_make_is_allowed(house: House) -> None:
-    house.try_job(house.job())
+@pytest.mark.parametrize("installs", [True, False])
+def test_the_check_that_we_make_is_allowed(house: House, *, installs: bool) -> None:
+    """Without our init container in the template too: then the check has one of its own, and its locks."""
+    job = house.job(installs=installs)
+    template = house.admin.get(house.path("deployments", "airflow-scheduler"))["spec"]["template"]["spec"]
+    assert (_init(job) in template["initContainers"]) is installs
+    house.try_job(job)
+
+
+def test_the_check_of_a_template_that_has_users_of_its_own_is_allowed(house: House) -> None:
+    path = house.path("deployments", "airflow-scheduler")
+
+    def template_has(users: object) -> None:
+        """Say so in the template, and wait until the policy has heard of it."""
+        house.admin.request("PATCH", path, {"spec": {"template": {"spec": {"hostUsers": users}}}})
+        other = house.job(lambda job: _pod(job).update(hostUsers=True))
+        eventually(lambda: _is_denied(house, other) and not _is_denied(house, house.job()), "the template")
+
+    try:
+        template_has(users=False)
+        assert _pod(house.job())["hostUsers"] is False
+    finally:
+        template_has(users=None)
+
+
+def _is_denied(house: House, job: Object) -> bool:
+    try:
+        house.try_job(job)
+    except Refused as refused:
+        denied(refused, "no more access to its node")
+        return True
+    return False
 
 
 @pytest.mark.parametrize(
@@ -297,6 +334,15 @@ def _init(job: Object) -> Object:
 def _meta(job: Object) -> Object:
     found: Object = job["spec"]["template"]["metadata"]
     return found
+
+
+def _mounted(container: Object, name: str) -> Object:
+    return next(one for one in container["volumeMounts"] if one["name"] == name)
+
+
+def _near(key: str, value: str) -> Object:
+    term = {"matchExpressions": [{"key": key, "operator": "In", "values": [value]}]}
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [term]}}}
 
 
 def _mount(name: str, path: str, volume: Object | None = None) -> Change:
@@ -343,6 +389,10 @@ ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
         lambda job: _check(job).update(lifecycle={"postStart": {"exec": {"command": ["sh"]}}}),
         "runs our check and nothing else",
     ),
+    "a port of the node": (
+        lambda job: _check(job).update(ports=[{"containerPort": 8080, "hostPort": 80}]),
+        "runs our check and nothing else",
+    ),
     "a probe": (
         lambda job: _check(job).update(livenessProbe={"exec": {"command": ["sh"]}}),
         "runs our check and nothing else",
@@ -367,6 +417,16 @@ ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
         lambda job: _pod(job).update(tolerations=[{"operator": "Exists"}]),
         "no more access to its node",
     ),
+    "no node selector": (lambda job: _pod(job).pop("nodeSelector"), "no more access to its node"),
+    "another affinity": (
+        lambda job: _pod(job).update(affinity=_near("kubernetes.io/hostname", "control-plane")),
+        "no more access to its node",
+    ),
+    "an affinity to pods": (
+        lambda job: _pod(job)["affinity"].update(podAffinity={}),
+        "no more access to its node",
+    ),
+    "other users of the host": (lambda job: _pod(job).update(hostUsers=True), "no more access to its node"),
     "another node selector": (lambda job: _pod(job).update(nodeSelector={"role": "control"}), "no more access"),
     "another directory to start in": (lambda job: _check(job).update(workingDir="/x"), "one of the template's"),
     "another host for a name": (
@@ -387,6 +447,26 @@ ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
     "a token": (
         _mount("t", "/t", {"projected": {"sources": [{"serviceAccountToken": {"path": "t"}}]}}),
         "volumes of the template",
+    ),
+    "the locks in another place": (
+        _mount("l", "/usr/lib/python3", {"configMap": {"name": "airflow-config-pypi-locks"}}),
+        "mounts the template's volumes where",
+    ),
+    "chosen keys of the locks": (
+        _mount(
+            "l",
+            "/l",
+            {"configMap": {"name": "airflow-config-pypi-locks", "items": [{"key": "current", "path": "x.py"}]}},
+        ),
+        "volumes of the template",
+    ),
+    "a read-only volume that is written": (
+        lambda job: _mounted(_check(job), "config").update(readOnly=False),
+        "mounts the template's volumes where",
+    ),
+    "a volume that another container writes": (
+        _mount("logs", "/opt/airflow/logs", {"persistentVolumeClaim": {"claimName": "logs"}}),
+        "mounts the template's volumes where",
     ),
     "a volume of the template in another place": (
         _mount("config", "/usr/lib/python3"),
@@ -416,6 +496,26 @@ ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
     "no stamp": (lambda job: _meta(job)["annotations"].pop(STAMP), "annotations of the template"),
     "restarts": (lambda job: _pod(job).update(restartPolicy="OnFailure"), "runs once"),
     "a finalizer": (lambda job: _meta(job).update(finalizers=["example.com/x"]), "runs once"),
+    "a finalizer of the Job": (lambda job: job["metadata"].update(finalizers=["example.com/x"]), "runs once"),
+    "failures that do not count": (
+        lambda job: job["spec"].update(
+            podFailurePolicy={
+                "rules": [{"action": "Ignore", "onExitCodes": {"operator": "NotIn", "values": [0]}}],
+            }
+        ),
+        "runs once",
+    ),
+    "a success before its end": (
+        lambda job: job["spec"].update(completionMode="Indexed", successPolicy={"rules": [{"succeededCount": 1}]}),
+        "runs once",
+    ),
+    "retries for each index": (
+        lambda job: job["spec"].update(completionMode="Indexed", backoffLimitPerIndex=9),
+        "runs once",
+    ),
+    "another controller": (lambda job: job["spec"].update(managedBy="example.com/x"), "runs once"),
+    "a Job that waits": (lambda job: job["spec"].update(suspend=True), "runs once"),
+    "an end that takes hours": (lambda job: _pod(job).update(terminationGracePeriodSeconds=9999), "runs once"),
     "retries": (lambda job: job["spec"].update(backoffLimit=1), "runs once"),
     "many at once": (lambda job: job["spec"].update(parallelism=50, completions=50), "runs once"),
     "no deadline": (lambda job: job["spec"].pop("activeDeadlineSeconds"), "runs once"),
@@ -424,16 +524,120 @@ ABUSES_OF_A_CHECK: dict[str, tuple[Change, str]] = {
 }
 
 
-@pytest.mark.parametrize("abuse", ABUSES_OF_A_CHECK)
-def test_any_other_job_is_denied(house: House, abuse: str) -> None:
-    change, says = ABUSES_OF_A_CHECK[abuse]
-    before = house.job()
+ABUSES_OF_AN_INSTALLER: dict[str, tuple[Change, str]] = {
+    "a foreign image": (lambda job: _init(job).update(image="evil"), "in one's place"),
+    "a shell": (lambda job: _init(job).update(command=["bash", "-c", "id"]), "in one's place"),
+    "another directory to install into": (
+        lambda job: _init(job)["command"].__setitem__(_init(job)["command"].index("--directory") + 1, "/opt/airflow"),
+        "in one's place",
+    ),
+    "an option more": (lambda job: _init(job)["command"].append("--x"), "in one's place"),
+    "two of them": (
+        lambda job: _pod(job)["initContainers"].append({**_init(job), "name": "again"}),
+        "in one's place",
+    ),
+    "an environment variable": (
+        lambda job: _init(job)["env"].append({"name": "PYTHONSTARTUP", "value": "/x"}),
+        "in one's place",
+    ),
+    "a secret as its stamp": (
+        lambda job: _init(job)["env"][-1].update(valueFrom={"secretKeyRef": {"name": "s", "key": "k"}}),
+        "in one's place",
+    ),
+    "a secret as environment": (
+        lambda job: _init(job).update(envFrom=[{"secretRef": {"name": "other"}}]),
+        "in one's place",
+    ),
+    "privileges": (lambda job: _init(job).update(securityContext={"privileged": True}), "in one's place"),
+    "another directory to start in": (lambda job: _init(job).update(workingDir="/x"), "in one's place"),
+    "arguments beside": (lambda job: _init(job).update(args=["x"]), "nothing else"),
+    "a port of the node": (
+        lambda job: _init(job).update(ports=[{"containerPort": 8080, "hostPort": 80}]),
+        "nothing else",
+    ),
+    "a sidecar": (lambda job: _init(job).update(restartPolicy="Always"), "nothing else"),
+    "locks that it writes": (
+        lambda job: _mounted(_init(job), f"{preflight_job.NAME}-locks").update(readOnly=False),
+        "mounts the template's volumes where",
+    ),
+    "a read-only volume that it writes": (
+        lambda job: _mounted(_init(job), "config").update(readOnly=False),
+        "mounts the template's volumes where",
+    ),
+    "another ConfigMap as locks": (
+        lambda job: next(v for v in _pod(job)["volumes"] if v["name"] == f"{preflight_job.NAME}-locks").update(
+            configMap={"name": "airflow-config-pypi"}
+        ),
+        "volumes of the template",
+    ),
+}
+ABUSES = [
+    *((True, abuse, *row) for abuse, row in ABUSES_OF_A_CHECK.items()),
+    *((False, abuse, *row) for abuse, row in ABUSES_OF_AN_INSTALLER.items()),
+]
+
+
+@pytest.mark.parametrize(
+    ("installs", "change", "says"),
+    [(installs, change, says) for installs, _, change, says in ABUSES],
+    ids=[f"{'check' if installs else 'installer'}: {abuse}" for installs, abuse, _, _ in ABUSES],
+)
+def test_any_other_job_is_denied(house: House, change: Change, says: str, *, installs: bool) -> None:
+    before = house.job(installs=installs)
     job = copy.deepcopy(before)
     change(job)
     assert job != before
     with pytest.raises(Refused) as refused:
         house.try_job(job)
     denied(refused.value, says)
+
+
+HARMLESS_IN_A_JOB = {
+    "podReplacementPolicy": "there is no second pod",
+    "selector": "the API server makes it, because manualSelector is false",
+}
+HARMLESS_IN_A_POD = {
+    "activeDeadlineSeconds": "it can only end sooner",
+    "enableServiceLinks": "names and addresses of Services, which DNS has too",
+    "os": "the image says what it is",
+    "overhead": "the API server takes that of the runtime class and refuses another",
+    "preemptionPolicy": "the API server takes that of the priority class and refuses another",
+    "priority": "the API server takes that of the priority class and refuses another",
+    "readinessGates": "nothing waits until it is ready",
+    "resources": "quotas and limits of the namespace bound them",
+    "schedulingGates": "it waits until its deadline",
+    "setHostnameAsFQDN": "how it calls itself",
+    "topologySpreadConstraints": "they only narrow where it may run",
+}
+HARMLESS_IN_A_CONTAINER = {
+    "imagePullPolicy": "the image is the template's",
+    "name": "nothing is found by it but our verdict",
+    "resizePolicy": "nobody resizes it",
+    "resources": "quotas and limits of the namespace bound them",
+    "stdin": "nobody may attach",
+    "stdinOnce": "nobody may attach",
+    "terminationMessagePath": "an empty file of its own",
+    "terminationMessagePolicy": "where its last words are taken from",
+    "tty": "nobody may attach",
+}
+
+
+@pytest.mark.parametrize(
+    ("schema", "prefix", "harmless"),
+    [
+        ("batch.v1.JobSpec", "object.spec", HARMLESS_IN_A_JOB),
+        ("core.v1.PodSpec", "variables.pod", HARMLESS_IN_A_POD),
+        ("core.v1.Container", "c", HARMLESS_IN_A_CONTAINER),
+    ],
+)
+def test_the_policy_knows_every_field_of_a_check(
+    house: House, schema: str, prefix: str, harmless: dict[str, str]
+) -> None:
+    text = manifest("policy-preflight.yaml", Installation())
+    schemas = house.admin.get("/openapi/v3/apis/batch/v1")["components"]["schemas"]
+    fields = schemas[f"io.k8s.api.{schema}"]["properties"]
+    named = {field for field in fields if re.search(rf"\b{re.escape(prefix)}\.\??{field}\b", text)}
+    assert set(fields) - named == set(harmless)
 
 
 # --- own objects -------------------------------------------------------------------------------------------------

@@ -11,19 +11,17 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from airflow_package_manager.adapters.kubernetes import permissions, preflight_job
+from airflow_package_manager.adapters.kubernetes import permissions
 from airflow_package_manager.adapters.kubernetes.api import Api
 from airflow_package_manager.adapters.kubernetes.connection import Connection
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET
 from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
 from airflow_package_manager.adapters.kubernetes.permissions import PERMISSIONS
-from airflow_package_manager.adapters.kubernetes.preflight_job import Options
-from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from airflow_package_manager.domain.operation import State
-from testenv.cluster import Client, Cluster
+from testenv.cluster import Cluster
 from tests.cluster.chart_like import policies
 from tests.cluster.preparing import LOCK_MAP, TEXT_MAP, Base, Preparations, eventually
-from tests.cluster.trial import Trial, Works, trial
+from tests.cluster.trial import Trial, Works, abuses, trial
 from tests.cluster.workloads import Object
 
 ACCOUNT = "airflow-api-server"
@@ -96,20 +94,6 @@ def test_the_role_and_the_policies_that_we_ship_are_enough(
         one.settled()
         if not good:
             assert "delete pods/worker-1" in line.changes
-
-
-def abuses(one: Trial) -> list[Any]:
-    """Return what each policy denies, as proof that it is there."""
-    ours = Client.of(one.kubeconfig)
-    job = preflight_job.make(Workload(DEPLOYMENT, one.admin.get(one.path("scheduler"))), 7, (), Options())
-    job["metadata"]["namespace"] = one.namespace
-    job["spec"]["backoffLimit"] = 1
-    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}}
-    return [
-        lambda: ours.request("PATCH", one.path("scheduler"), {"spec": {"replicas": 3}}, dryRun="All"),
-        lambda: ours.request("POST", one.inside("jobs", "apis/batch/v1"), job, dryRun="All"),
-        lambda: ours.request("POST", one.inside("configmaps"), other, dryRun="All"),
-    ]
 
 
 # --- one rule less -----------------------------------------------------------------------------------------------

@@ -24,8 +24,9 @@ from airflow_package_manager.domain.removal import Removed
 from testenv.cluster import Cluster
 from testenv.cluster.build import programs
 from testenv.package_index import PackageIndexServer
+from tests.cluster.chart_like import policies
 from tests.cluster.preparing import ADMIN, LOCK_MAP, MINE, OLD, TEXT_MAP, Base, Preparations, accepted
-from tests.cluster.trial import Trial, Works, trial
+from tests.cluster.trial import Trial, Works, abuses, trial
 
 WORKS = {"scheduler": Works(), "worker": Works("StatefulSet", 2)}
 REST = "airflow-package-manager kubernetes uninstall --dry-run"
@@ -243,15 +244,21 @@ def shipped(namespace: str) -> Installation:
     )
 
 
-def test_the_role_that_we_ship_empties_the_locks_and_says_what_stays(
-    cluster: Cluster, preparations: Preparations, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_role_and_policies_that_we_ship_empty_the_locks_and_say_what_stays(
+    policed_cluster: Cluster, preparations: Preparations, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    cluster = policed_cluster
+
     def ours(namespace: str) -> Path:
         role, _ = yaml.safe_load_all(manifest("role.yaml", shipped(namespace)))
         return cluster.account(namespace, "airflow-api-server", role["rules"])
 
     prepared = preparations.get(Base.INSTALLED, *WORKS)
-    with trial(cluster, tmp_path / "home", prepared, WORKS, kubeconfig=ours) as one, one.application() as (app, _):
+    with (
+        trial(cluster, tmp_path / "home", prepared, WORKS, kubeconfig=ours) as one,
+        policies(cluster.admin, shipped(one.namespace), abuses(one)),
+        one.application() as (app, _),
+    ):
         app.manager.cancel(ADMIN, prepared.operation.id)
         app.driver.run(prepared.operation.id)
         desk = Desk(one, app, capsys)

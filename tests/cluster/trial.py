@@ -14,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from airflow_package_manager import wiring
+from airflow_package_manager.adapters.kubernetes import preflight_job
+from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT
+from airflow_package_manager.adapters.kubernetes.preflight_job import Options
+from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from airflow_package_manager.domain import report
 from airflow_package_manager.domain.operation import Operation
 from airflow_package_manager.domain.report import InstallReport
@@ -187,6 +191,20 @@ def trial(
             except Exception as error:
                 error.args = (*error.args, f"The pods were: {json.dumps(made.statuses())}")
                 raise
+
+
+def abuses(one: Trial) -> list[Callable[[], object]]:
+    """Return what each policy denies, as proof that it is there; the check is made from the scheduler."""
+    ours = Client.of(one.kubeconfig)
+    job = preflight_job.make(Workload(DEPLOYMENT, one.admin.get(one.path("scheduler"))), 7, (), Options())
+    job["metadata"]["namespace"] = one.namespace
+    job["spec"]["backoffLimit"] = 1
+    other = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "other"}}
+    return [
+        lambda: ours.request("PATCH", one.path("scheduler"), {"spec": {"replicas": 3}}, dryRun="All"),
+        lambda: ours.request("POST", one.inside("jobs", "apis/batch/v1"), job, dryRun="All"),
+        lambda: ours.request("POST", one.inside("configmaps"), other, dryRun="All"),
+    ]
 
 
 def _workload(namespace: str, component: str, works: Works, prepared: Prepared) -> Object:

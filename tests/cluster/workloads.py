@@ -9,6 +9,8 @@ from testenv.cluster import REVISION, Client
 
 Object = dict[str, Any]
 INSTALLER = "package-manager"
+SITE = [{"name": "AIRFLOW_PACKAGE_MANAGER_SITE", "value": "/opt/package-manager/active"}]
+"""What a main container must have so that it uses what was installed."""
 
 
 def template(
@@ -20,7 +22,7 @@ def template(
         "metadata": {"labels": {"app": name}, "annotations": {**script, **stamped}},
         "spec": {
             "initContainers": [{"name": INSTALLER, "image": "airflow:test"}],
-            "containers": [{"name": "main", "image": "airflow:test"}],
+            "containers": [{"name": "main", "image": "airflow:test", "env": SITE}],
             "restartPolicy": restart,
             "terminationGracePeriodSeconds": 10,
             **spec,

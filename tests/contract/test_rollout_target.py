@@ -204,7 +204,10 @@ def test_a_restart_ends_current_on_the_wanted_lock(world: World) -> None:
 def test_a_dry_run_changes_nothing(world: World) -> None:
     before = world.target.stamp("triggerer")
     world.target.check_restart("triggerer")
+    world.target.check_preflight()
+    world.target.check_preflight()
     assert world.target.stamp("triggerer") == before
+    assert world.target.observe_preflight(999_999_999).status is Status.NOT_FOUND
 
 
 def test_a_template_does_not_depend_on_the_stamp(world: World) -> None:

@@ -95,8 +95,9 @@ class _Component:
 
 class FakeTarget:
     """Effects ``target.stamp``, ``target.check_restart``, ``target.restart``, ``target.restore``, ``target.observe``,
-    ``target.by_hand``, ``target.discard_stuck``, ``target.start_preflight``, ``target.observe_preflight``,
-    ``target.end_preflight``; each also as ``target.restart:scheduler`` and the like, to hit one component only.
+    ``target.by_hand``, ``target.discard_stuck``, ``target.check_preflight``, ``target.start_preflight``,
+    ``target.observe_preflight``, ``target.end_preflight``; each also as ``target.restart:scheduler`` and the like, to
+    hit one component only.
     """
 
     def __init__(
@@ -228,6 +229,9 @@ class FakeTarget:
 
     def discard_stuck(self, component: str) -> None:
         self._effect("discard_stuck", component, lambda: self.discarded.append(component))
+
+    def check_preflight(self) -> None:
+        self._effect("check_preflight", "", lambda: None)
 
     def start_preflight(self, revision: int, directs: Sequence[str]) -> None:
         self._effect("start_preflight", str(revision), lambda: self._start_preflight(revision, directs))

@@ -11,6 +11,7 @@ from airflow_package_manager.domain.operation import Operation, State
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.domain.policy import Policy
 from airflow_package_manager.errors import (
+    AdmissionRefused,
     ClusterForbidden,
     ClusterUnavailable,
     DatabaseBusy,
@@ -339,6 +340,7 @@ def test_a_third_text_before_staging_is_stale_and_nothing_is_touched() -> None:
     ("effect", "error", "code"),
     [
         ("target.check_restart", UnsupportedWorkload("odd"), "unsupported-workload"),
+        ("target.check_preflight", AdmissionRefused("no"), "admission-refused"),
         ("store.check_write", ClusterForbidden("no"), "cluster-forbidden"),
         ("store.write", StoreTooLarge("full"), "store-too-large"),
         ("store.read", ValueError("a bug"), "internal"),

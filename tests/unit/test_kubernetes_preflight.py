@@ -66,7 +66,14 @@ def test_it_runs_on_the_revision_with_the_components_own_environment() -> None:
     assert spec["serviceAccountName"] == "airflow-scheduler"
     assert spec["securityContext"] == {"runAsUser": 50000, "fsGroup": 0}
     assert "affinity" not in spec
+    assert "hostUsers" not in spec
     assert not {"args", "livenessProbe", "ports", "lifecycle"} & check.keys()
+
+
+def test_it_is_as_far_from_its_node_as_the_component() -> None:
+    kept: dict[str, Any] = {"hostUsers": False, "nodeSelector": {"disk": "fast"}, "runtimeClassName": "gvisor"}
+    spec, _, _ = parts(made(pod=template(**kept)))
+    assert {key: spec.get(key) for key in kept} == kept
 
 
 def test_it_reads_the_locks_and_may_write_nowhere_but_in_tmp() -> None:
@@ -109,6 +116,21 @@ def test_a_component_without_our_installer_gets_one_for_the_check() -> None:
     assert locks["configMap"] == {"name": "airflow-config-pypi-locks", "optional": True}
     site = check["command"][check["command"].index("--site") + 1]
     assert any(site.startswith(mount["mountPath"]) for mount in check["volumeMounts"])
+
+
+def test_the_checks_own_installer_takes_the_place_of_what_is_mounted_where_it_works() -> None:
+    """As in a template with our values but for the init container."""
+    made_by_values = template(installer=False)
+    main = made_by_values["spec"]["containers"][0]
+    main["env"].append({"name": "AIRFLOW_PACKAGE_MANAGER_SITE", "value": "/srv/active"})
+    main["volumeMounts"].append({"name": "locks", "mountPath": "/etc/package-manager/locks/", "readOnly": True})
+    _, installer, check = parts(made(pod=made_by_values))
+    for one in (installer, check):
+        mounts = {mount["mountPath"].rstrip("/"): mount["name"] for mount in one["volumeMounts"]}
+        assert len(mounts) == len(one["volumeMounts"])
+        assert mounts["/opt/package-manager"] == "airflow-package-manager-preflight-site"
+        assert mounts["/etc/package-manager/locks"] == "airflow-package-manager-preflight-locks"
+    assert check["command"][check["command"].index("--site") + 1] == "/opt/package-manager/active"
 
 
 def test_making_it_does_not_touch_the_workload() -> None:

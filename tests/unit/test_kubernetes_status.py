@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
-from airflow_package_manager.adapters.kubernetes import pod_json, status
+from airflow_package_manager.adapters.kubernetes import pod_json, pod_template, status
 from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from airflow_package_manager.domain.rollout import ComponentStatus, Status
 from tests.unit import kubernetes_json
@@ -81,6 +82,52 @@ def test_replicas_without_pods_are_no_success() -> None:
 def test_pods_that_do_not_report_are_never_verified() -> None:
     assert seen(deployment(), pod("a"), against=wanted(installer=None)).unverified == status.SILENT
     assert seen(deployment(), pod("a")).unverified is None
+
+
+def test_what_the_component_may_not_use_is_never_verified() -> None:
+    against = dataclasses.replace(wanted(), unused="its container runs another image")
+    found = seen(deployment(), pod("a"), against=against)
+    assert (found.status, found.unverified) == (Status.CURRENT, "its container runs another image")
+    assert seen(deployment(replicas=0), against=against).unverified == status.NOBODY
+    silent = dataclasses.replace(against, installer=None)
+    assert seen(deployment(), pod("a"), against=silent).unverified == status.SILENT
+
+
+VARIABLE = "AIRFLOW_PACKAGE_MANAGER_SITE"
+
+
+def with_site(value: str = "/opt/package-manager/active", **main: Any) -> Object:  # noqa: ANN401 - JSON
+    """Return a template whose component is told where its site is."""
+    made = kubernetes_json.template()
+    container = made["spec"]["containers"][0]
+    container["env"] = [*container["env"], {"name": VARIABLE, "value": value}]
+    container |= main
+    return made
+
+
+def elsewhere() -> Object:
+    made = with_site()
+    init = next(one for one in made["spec"]["initContainers"] if one["name"] == "package-manager")
+    init["args"] = ["--directory", "/nowhere", "--active", "/opt/package-manager/active"]
+    return made
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (with_site(), None),
+        (kubernetes_json.template(installer=False), None),
+        (kubernetes_json.template(), f"its container scheduler has no variable {VARIABLE}"),
+        (with_site(image="other:1"), "its container scheduler runs another image than its init container"),
+        (with_site("/srv/active"), f"its {VARIABLE} names /srv/active, and its container scheduler mounts no volume"),
+        (with_site("off"), f"its {VARIABLE} is off"),
+        (with_site(volumeMounts=[]), "its container scheduler mounts no volume there"),
+        (elsewhere(), "installs into /nowhere, where no volume is mounted"),
+    ],
+)
+def test_a_template_tells_whether_the_component_uses_what_was_installed(made: Object, says: str | None) -> None:
+    found = pod_template.unused(deployment(pod=made), "package-manager")
+    assert found == says or (says is not None and found is not None and says in found)
 
 
 def test_a_failed_new_pod_is_final_at_once_and_an_old_one_is_not_looked_at() -> None:

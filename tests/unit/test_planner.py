@@ -236,12 +236,13 @@ def test_a_restored_lock_is_used_as_it_is_until_the_image_changes() -> None:
     assert "restored-resolved-anew" in [warning.code for warning in again.plan.warnings]
 
 
-def test_a_component_that_cannot_be_restarted_is_refused_at_plan() -> None:
+@pytest.mark.parametrize("effect", ["target.check_restart:triggerer", "target.check_preflight"])
+def test_what_cannot_be_restarted_or_checked_is_refused_at_plan(effect: str) -> None:
     app = Application()
-    app.faults.fail("target.check_restart:triggerer", UnsupportedWorkload("It is paused."))
+    app.faults.fail(effect, UnsupportedWorkload("It is paused."))
     operation, _ = app.plan(add("humanize"))
     assert operation.state is State.REFUSED
     assert (operation.problem or {})["code"] == "unsupported-workload"
-    app.faults.fail("target.check_restart:triggerer", UnsupportedWorkload("It is paused."))
+    app.faults.fail(effect, UnsupportedWorkload("It is paused."))
     found, _ = app.plan(ChangeSet(requirements="# words only\n"))
     assert found.state is State.PLANNED, "nobody restarts"

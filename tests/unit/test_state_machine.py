@@ -20,6 +20,7 @@ from airflow_package_manager.domain.operation import ACTIVE, TERMINAL, Operation
 from airflow_package_manager.domain.plan import ChangeSet
 from airflow_package_manager.driver import Driver
 from airflow_package_manager.errors import (
+    AdmissionRefused,
     ClusterForbidden,
     ClusterUnavailable,
     DatabaseBusy,
@@ -44,6 +45,7 @@ EFFECTS = {
     "store.check_write": (ClusterUnavailable("away"), ClusterForbidden("no")),
     "target.stamp": (ClusterUnavailable("away"),),
     "target.check_restart": (ClusterUnavailable("away"), UnsupportedWorkload("odd")),
+    "target.check_preflight": (ClusterUnavailable("away"), AdmissionRefused("no")),
     "target.restart": (ClusterUnavailable("away"), StampConflict("moved"), UnsupportedWorkload("odd")),
     "target.restore": (ClusterUnavailable("away"), StampConflict("moved")),
     "target.observe": (ClusterUnavailable("away"), ValueError("a bug")),

@@ -42,7 +42,7 @@ def kubernetes(arguments: argparse.Namespace) -> int:
     elif arguments.action == "values":
         text = made.manifest("values-official.yaml", installation).rstrip("\n")
     else:
-        text = made.manifests(installation).rstrip("\n")
+        text = made.manifests(installation, policies=not _sharing(installation, looked)).rstrip("\n")
     if arguments.output == "json":
         say_json(json.dumps({arguments.action: text, "found": looking.as_json(looked.found)}, indent=2))
     else:
@@ -51,6 +51,12 @@ def kubernetes(arguments: argparse.Namespace) -> int:
             tell(_MERGING)
         say(text)
     return OK
+
+
+def _sharing(installation: Installation, looked: Looked) -> tuple[str, ...]:
+    """Return the components that would be held by the policies, because they run under the same account."""
+    elsewhere = installation.account_namespace not in ("", installation.namespace)
+    return () if looked.found is None or elsewhere else looked.found.sharing(installation.account)
 
 
 def _require_printing(arguments: argparse.Namespace, *, uninstalls: bool) -> None:
@@ -86,7 +92,7 @@ def _installation(arguments: argparse.Namespace, looked: Looked) -> Installation
                 kind: tuple(name.replace("airflow-", f"{release}-", 1) for name in names)
                 for kind, names in Installation().workloads.items()
             }
-        if arguments.template or named or release != "airflow":
+        if arguments.template or named or release != "airflow" or read.components:
             given["template"] = _template(arguments, looked, named, release)
         if arguments.image:
             given["image"] = arguments.image
@@ -120,12 +126,18 @@ def _by_kind(named: Sequence[tuple[Kind, str]]) -> Mapping[Kind, Sequence[str]]:
 def _template(
     arguments: argparse.Namespace, looked: Looked, named: Sequence[tuple[Kind, str]], release: str
 ) -> tuple[Kind, str]:
-    """Return the workload given; else the scheduler that was found, or looks like one; else the first."""
+    """Return the workload given; else that of the component from which the check is made; else the first.
+
+    That component is the scheduler, or, where the setting names components without it, the first of them.
+    """
     if arguments.template:
         return _workload(arguments.template)
+    components = looked.settings.components
+    model = SCHEDULER if SCHEDULER in components or not components else components[0]
     if looked.found is not None and not arguments.workload:
-        there = (part.workload for part in looked.found.parts if part.component == SCHEDULER)
+        there = (part.workload for part in looked.found.parts if part.component == model)
         for one in there:
             return one.kind, one.name
-    schedulers = [one for one in named if one[1].endswith("scheduler")]
-    return next(iter([*schedulers, *named]), (DEPLOYMENT, f"{release}-scheduler"))
+    called = [one for one in named if one[1].endswith(model)]
+    kinds = (kind for kind, names in Installation().workloads.items() if any(name.endswith(model) for name in names))
+    return next(iter([*called, *named]), (next(kinds, DEPLOYMENT), f"{release}-{model}"))

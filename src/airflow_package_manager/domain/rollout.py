@@ -78,7 +78,7 @@ class ComponentStatus:
     infrastructure: bool = False
     """What keeps it from being current is no package's fault: image, quota, admission, room on the nodes."""
     unverified: str | None = None
-    """Why CURRENT says nothing about packages: nobody runs, or nobody reports what was installed."""
+    """Why CURRENT says nothing about packages: nobody runs, nobody reports what was installed, or it may be unused."""
     down: str | None = None
     """Why nothing of it runs for a while whenever it restarts; None where something does, or the target cannot tell."""
     stopping: float = 0.0

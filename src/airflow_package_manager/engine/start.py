@@ -24,7 +24,7 @@ from airflow_package_manager.ports import StoreChanges
 
 
 def accepted(step: Step) -> Operation:
-    """Check again, adopt the text found, try the stamps as a dry run, stage the lock; nobody uses it yet."""
+    """Check again, adopt the text found, try stamps and check as a dry run, stage the lock; nobody uses it yet."""
     snapshot = step.world.store.read()
     if snapshot.current == step.revision:  # promoted, and died before saving
         return step.succeed()
@@ -121,6 +121,7 @@ def _obstacle(step: Step, snapshot: StoreSnapshot) -> Mapping[str, Any] | None:
             _require_same_image(step)
             for component in plan.components:
                 step.world.target.check_restart(component)
+            step.world.target.check_preflight()
     except PackageManagerError as error:
         if error.retryable:
             raise

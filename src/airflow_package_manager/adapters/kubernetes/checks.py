@@ -120,11 +120,14 @@ class Checks:
         return Check(COMPONENTS, CheckStatus.OK, f"{', '.join(seen)}: all current.")
 
     def restarts(self) -> Check:
-        """Whether the API server would take a stamp of each component, admission included."""
+        """Whether the API server would take a stamp of each component, and the check before it, admission included."""
         names = self._rollout.components()
+        if not names:
+            return Check(RESTARTS, CheckStatus.OK, "Nothing: a stamp would be taken.")
         for name in names:
             self._rollout.check_restart(name)
-        return Check(RESTARTS, CheckStatus.OK, f"{', '.join(names) or 'Nothing'}: a stamp would be taken.")
+        self._rollout.check_preflight()
+        return Check(RESTARTS, CheckStatus.OK, f"{', '.join(names)}: a stamp would be taken, and the check before it.")
 
     def installers(self) -> Check:
         """Whether the pods of each component install their lock before they start, and use it."""

@@ -86,6 +86,11 @@ class Findings:
         """Return the component that runs the package manager."""
         return _web(self.parts)
 
+    def sharing(self, account: str) -> tuple[str, ...]:
+        """Return the components beside the web server whose pods run under an account."""
+        web = self.web
+        return tuple(part.component for part in self.parts if part is not web and part.account == account)
+
 
 class Discovery:
     """One look at one cluster; lets `ClusterUnavailable` and `InvalidSetting` through."""
@@ -227,8 +232,10 @@ class Discovery:
         if sharing:
             self._notes.append(
                 f"{', '.join(sharing)} and {web.component} run under one service account, {web.account}: whoever runs"
-                " code there (the tasks of a DAG do, in workers) gets the package manager's permissions too. Give the"
-                f" {web.component} an account of its own."
+                f" code there (the tasks of a DAG do, in workers) gets the package manager's permissions too. Give the"
+                f" {web.component} an account of its own, then print the manifests again: until then the policies are"
+                " left out, because they would deny these all other Jobs, ConfigMaps and deletions of pods (the"
+                " KubernetesExecutor deletes those of its tasks)."
             )
         if not web.has_token:
             self._notes.append(

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 
-from airflow_package_manager.adapters.kubernetes import permissions
+from airflow_package_manager.adapters.kubernetes import permissions, preflight_job
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Kind
 
 FILES = ("role.yaml", "policy-restart-only.yaml", "policy-preflight.yaml", "policy-own-objects.yaml")
@@ -74,9 +74,9 @@ def manifest(name: str, installation: Installation) -> str:
     return _PLACEHOLDER.sub(lambda match: values[match[1]], text)
 
 
-def manifests(installation: Installation) -> str:
-    """Return all of `FILES` as one stream of documents for `kubectl apply`."""
-    return "---\n".join(manifest(name, installation) for name in FILES)
+def manifests(installation: Installation, *, policies: bool = True) -> str:
+    """Return all of `FILES` as one stream of documents for `kubectl apply`; or those that are no policies."""
+    return "---\n".join(manifest(name, installation) for name in FILES if policies or not name.startswith("policy-"))
 
 
 def policy_names(installation: Installation) -> tuple[str, ...]:
@@ -98,6 +98,9 @@ def _values(installation: Installation) -> dict[str, str]:
         "locks": installation.config_maps[1],
         "config-maps": _list(installation.config_maps),
         "stateful-sets": _list(installation.workloads.get(STATEFUL_SET, ())),
+        "locks-path": preflight_job.LOCKS_PATH,
+        "installer-command": _list(preflight_job.INSTALLER_COMMAND),
+        "stamp-variable": preflight_job.STAMP_VARIABLE,
         "template-kind": installation.template[0].name,
         "template-name": installation.template[1],
         "image": installation.image,

@@ -7,6 +7,7 @@ same place, whatever their own paths are.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -74,6 +75,25 @@ def lacks(workload: Workload, installer: str, locks: str) -> tuple[str, ...]:
         *_site(workload, init, directory),
         *_activation(workload, init, directory),
     )
+
+
+def unused(workload: Workload, installer: str) -> str | None:
+    """Return why the component may not use what its init container installed and reported, None where nothing says so.
+
+    The report is the init container's: it says nothing about a container with another image, or with another site.
+    """
+    init = installer_of(workload, installer)
+    if init is None:
+        return None  # then nobody reports
+    main = main_of(workload)
+    if main.get("image") != init.get("image"):
+        return f"its container {main['name']} runs another image than its init container {installer}"
+    if _variable(main) is None:
+        return f"its container {main['name']} has no variable {SITE_VARIABLE}"
+    if unknown(workload, installer) is not None:
+        return None
+    directory = option(init, _DIRECTORY) or ""
+    return next(chain(_site(workload, init, directory), _activation(workload, init, directory)), None)
 
 
 def _locks(workload: Workload, init: Object, path: str, locks: str) -> Iterator[str]:

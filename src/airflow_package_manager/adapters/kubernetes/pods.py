@@ -63,6 +63,8 @@ class Wanted:
     now: float
     """Unix seconds."""
     limits: Limits
+    unused: str | None = None
+    """Why the component may not use what its installer reports; None where nothing says so."""
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,17 @@ SITE_FOLDER = "/opt/package-manager"
 SITE_VARIABLE = "AIRFLOW_PACKAGE_MANAGER_SITE"
 RECORD = "/dev/termination-log"
 OPTION_LOCKS, OPTION_ACTIVE = "--locks", "--active"
+STAMP_VARIABLE = "PACKAGE_MANAGER_STAMP"
+INSTALLER_COMMAND = (
+    *("python", "-m", "airflow_package_manager.installer", OPTION_LOCKS, LOCKS_PATH),
+    *("--directory", SITE_FOLDER, f"--stamp=$({STAMP_VARIABLE})", "--wait", "120"),
+    *(OPTION_ACTIVE, f"{SITE_FOLDER}/active", "--report", RECORD),
+)
+"""Of the installer that a template without one gets for the check; the policy that we ship lets no other through."""
 _KEPT_SPEC = (
     *("serviceAccountName", "serviceAccount", "automountServiceAccountToken", "imagePullSecrets", "securityContext"),
     *("nodeSelector", "tolerations", "runtimeClassName", "dnsPolicy", "dnsConfig", "hostAliases", "hostNetwork"),
-    *("enableServiceLinks", "schedulerName", "os"),
+    *("hostUsers", "enableServiceLinks", "schedulerName", "os"),
 )
 """What decides whether the packages work; affinity to pods, spread and priority do not."""
 _DROPPED_CONTAINER = (
@@ -79,10 +86,14 @@ def make(workload: Workload, revision: int, directs: Sequence[str], options: Opt
         next((one for one in spec.get("initContainers") or () if one.get("name") == options.installer), None)
     )
     main = copy.deepcopy(spec["containers"][0])
+    given = (row.get("value") for row in main.get("env") or () if row.get("name") == SITE_VARIABLE)
+    site = next(given, None)
     extra: list[Object] = []
     if installer is None:
         installer, extra = _own_installer(main, options)
-    check = _check(main, installer, revision, directs, options)
+        site = None  # whatever made it was not asked
+        main["volumeMounts"] = _beside_our_own(main)
+    check = _check(main, installer, _command(site, installer, revision, directs, options))
     volumes = _volumes(workload, [installer, check], extra)
     annotations = {
         key: value
@@ -127,7 +138,7 @@ def pod_selector(revision: int) -> str:
     return f"job-name={name(revision)}"
 
 
-def _check(main: Object, installer: Object, revision: int, directs: Sequence[str], options: Options) -> Object:
+def _check(main: Object, installer: Object, command: Sequence[str]) -> Object:
     """Return the container that checks what the installer before it installed.
 
     It gets the component's own environment, because importing Airflow builds its database engine; and what the
@@ -139,22 +150,27 @@ def _check(main: Object, installer: Object, revision: int, directs: Sequence[str
     mounts += [{**mount, "readOnly": True} for mount in _mounts(installer) if mount["mountPath"] not in taken]
     if not any(mount["mountPath"].rstrip("/") == "/tmp" for mount in mounts):  # noqa: S108  a pod's own volume
         mounts.append({"name": f"{NAME}-tmp", "mountPath": "/tmp"})  # noqa: S108
-    given = (row.get("value") for row in main.get("env") or () if row.get("name") == SITE_VARIABLE)
-    site = next(given, None) or option(installer, OPTION_ACTIVE) or f"{SITE_FOLDER}/active"
-    command = [
-        *("python", "-m", "airflow_package_manager.installer.preflight_check"),
-        *("--site", site, "--locks", option(installer, OPTION_LOCKS) or LOCKS_PATH),
-        *("--revision", str(revision), "--record", RECORD, "--timeout", f"{options.timeout:g}"),
-        *(word for project in directs for word in ("--direct", project)),
-    ]
     return {
         **kept,
         "name": CHECK,
-        "command": command,
+        "command": [*command],
         "volumeMounts": mounts,
         "terminationMessagePath": RECORD,
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _command(
+    site: str | None, installer: Object, revision: int, directs: Sequence[str], options: Options
+) -> Sequence[str]:
+    """Return the command line of the check; `site` is where the component looks for its site, when it is told."""
+    return (
+        *("python", "-m", "airflow_package_manager.installer.preflight_check"),
+        *("--site", site or option(installer, OPTION_ACTIVE) or f"{SITE_FOLDER}/active"),
+        *("--locks", option(installer, OPTION_LOCKS) or LOCKS_PATH),
+        *("--revision", str(revision), "--record", RECORD, "--timeout", f"{options.timeout:g}"),
+        *(word for project in directs for word in ("--direct", project)),
+    )
 
 
 def _own_installer(main: Object, options: Options) -> tuple[Object, list[Object]]:
@@ -162,20 +178,16 @@ def _own_installer(main: Object, options: Options) -> tuple[Object, list[Object]
     kept = {key: value for key, value in main.items() if key not in _DROPPED_CONTAINER}
     site, locks = f"{NAME}-site", f"{NAME}-locks"
     stamp = {
-        "name": "PACKAGE_MANAGER_STAMP",
+        "name": STAMP_VARIABLE,
         "valueFrom": {"fieldRef": {"fieldPath": f"metadata.annotations['{ANNOTATION}']"}},
     }
     installer = {
         **kept,
         "name": options.installer,
-        "command": [
-            *("python", "-m", "airflow_package_manager.installer", OPTION_LOCKS, LOCKS_PATH),
-            *("--directory", SITE_FOLDER, "--stamp=$(PACKAGE_MANAGER_STAMP)", "--wait", "120"),
-            *(OPTION_ACTIVE, f"{SITE_FOLDER}/active", "--report", RECORD),
-        ],
+        "command": [*INSTALLER_COMMAND],
         "env": [*(kept.get("env") or ()), stamp],
         "volumeMounts": [
-            *(kept.get("volumeMounts") or ()),
+            *_beside_our_own(main),
             {"name": site, "mountPath": SITE_FOLDER},
             {"name": locks, "mountPath": LOCKS_PATH, "readOnly": True},
         ],
@@ -185,6 +197,11 @@ def _own_installer(main: Object, options: Options) -> tuple[Object, list[Object]
         {"name": site, "emptyDir": {}},
         {"name": locks, "configMap": {"name": options.config_map, "optional": True}},
     ]
+
+
+def _beside_our_own(main: Object) -> list[Object]:
+    """Return the mounts of a container that are not in the place of those of the check's own installer."""
+    return [one for one in _mounts(main) if one["mountPath"].rstrip("/") not in {SITE_FOLDER, LOCKS_PATH}]
 
 
 def _volumes(workload: Workload, used_by: Iterable[Object], extra: Iterable[Object]) -> list[Object]:
@@ -207,7 +224,7 @@ def _volumes(workload: Workload, used_by: Iterable[Object], extra: Iterable[Obje
 
 def _node_affinity(spec: Object) -> Object:
     found = (spec.get("affinity") or {}).get("nodeAffinity")
-    return {"affinity": {"nodeAffinity": found}} if found else {}
+    return {} if found is None else {"affinity": {"nodeAffinity": found}}
 
 
 def _owner(workload: Workload) -> Object:

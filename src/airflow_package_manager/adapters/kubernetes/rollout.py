@@ -5,7 +5,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from airflow_package_manager.adapters.kubernetes import permissions, preflight_job, preflight_verdict, stamping, status
+from airflow_package_manager.adapters.kubernetes import (
+    permissions,
+    pod_template,
+    preflight_job,
+    preflight_verdict,
+    stamping,
+    status,
+)
 from airflow_package_manager.adapters.kubernetes.api import Api
 from airflow_package_manager.adapters.kubernetes.failures import Absent, AlreadyThere, Conflict, Gone, Invalid
 from airflow_package_manager.adapters.kubernetes.kinds import JOB, POD, STATEFUL_SET, Object
@@ -126,6 +133,7 @@ class KubernetesRollout:
                 installer=installer if workload.has_container(installer) else None,
                 now=now,
                 limits=self._limits,
+                unused=pod_template.unused(workload, installer),
             )
             return status.component_status(component, seen, against, now - age)
 
@@ -141,19 +149,13 @@ class KubernetesRollout:
                 with contextlib.suppress(Conflict):  # another pod of this name is there already
                     self._api.delete(POD, self._namespace, str(metadata["name"]), uid=str(metadata["uid"]))
 
+    def check_preflight(self) -> None:
+        """Try to create a Job as a dry run, which admission sees too: of a revision that nobody has."""
+        self._create_preflight(_LARGEST_STAMP, (), dry_run=True)
+
     def start_preflight(self, revision: int, directs: Sequence[str]) -> None:
         """Create the Job; one that is there already is the same one."""
-        with _translated():
-            job = preflight_job.make(self._model(), revision, directs, self._preflight)
-            try:
-                self._api.create(JOB, self._namespace, job)
-            except AlreadyThere:
-                return
-            except Invalid as error:
-                raise UnsupportedWorkload(
-                    f"No check can be made from the pod template of {self._model().name}: {error}",
-                    next_action="Correct the template, or let another component be the model of the check.",
-                ) from error
+        self._create_preflight(revision, directs)
 
     def observe_preflight(self, revision: int) -> PreflightStatus:
         """Return how the Job's check stands."""
@@ -206,6 +208,20 @@ class KubernetesRollout:
                 ) from error
             if dry_run or after.stamp().revision != revision:  # else an answer was lost, and this is our own stamp
                 raise _restamped(component) from error
+
+    def _create_preflight(self, revision: int, directs: Sequence[str], *, dry_run: bool = False) -> None:
+        with _translated():
+            model = self._model()
+            job = preflight_job.make(model, revision, directs, self._preflight)
+            try:
+                self._api.create(JOB, self._namespace, job, dry_run=dry_run)
+            except AlreadyThere:
+                return
+            except Invalid as error:
+                raise UnsupportedWorkload(
+                    f"No check can be made from the pod template of {model.name}: {error}",
+                    next_action="Correct the template, or let another component be the model of the check.",
+                ) from error
 
     def _model(self) -> Workload:
         """Return the workload whose template the check is made from."""

@@ -160,7 +160,7 @@ def component_status(name: str, sight: Sight, wanted: Wanted, heard_at: float) -
         rows.append(pods.instance(pod, verdict, main=wanted.main, installer=wanted.installer, heard_at=heard_at))
     rows.sort(key=lambda row: row.status is Status.TERMINATING)
     verdict = _whole(sight, rows, of_new, rejected, wanted)
-    unverified = NOBODY if sight.workload.replicas == 0 else SILENT if wanted.installer is None else None
+    unverified = SILENT if wanted.installer is None else wanted.unused
     return ComponentStatus(
         name,
         verdict.status,
@@ -168,7 +168,7 @@ def component_status(name: str, sight: Sight, wanted: Wanted, heard_at: float) -
         tuple(rows),
         final=verdict.final,
         infrastructure=verdict.infrastructure,
-        unverified=unverified,
+        unverified=NOBODY if sight.workload.replicas == 0 else unverified,
         down=sight.workload.goes_down(),
         stopping=sight.workload.grace,
     )
