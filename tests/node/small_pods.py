@@ -41,8 +41,10 @@ def deployment(
     if installs:
         values = manifests.values(namespace)
         (ours,) = values["scheduler"]["extraInitContainers"]
+        # Without its request for a quarter of a core: beside an Airflow's pods, two cores have no room for that.
+        asks = {"requests": {"cpu": "10m"}, "limits": ours["resources"]["limits"]}
         spec["initContainers"] = [
-            {**ours, "env": [*ours["env"], *env], "volumeMounts": [*mounts, *ours["volumeMounts"]]},
+            {**ours, "resources": asks, "env": [*ours["env"], *env], "volumeMounts": [*mounts, *ours["volumeMounts"]]},
         ]
         pod_volumes += values["volumes"]
         extra += values["volumeMounts"]
