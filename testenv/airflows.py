@@ -14,6 +14,7 @@ SHORT_PATH: Mapping[str, Callable[..., Airflow]] = {
     "3.3-fab": airflow_fab_home.prepare,
     "3.2": airflow_home.prepare,
     "3.1": airflow_home.prepare,
+    "3.1-fab": airflow_fab_home.prepare,
 }
 """The same of those on which the short path is run."""
 NEWEST = next(iter(PREPARE))

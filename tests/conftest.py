@@ -147,6 +147,13 @@ def airflow31(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIn
         yield started
 
 
+@pytest.fixture(scope="module")
+def airflow31_fab(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Iterator[Airflow]:
+    """The oldest Airflow 3 with an old provider of Flask-AppBuilder, for one module."""
+    with _running("3.1-fab", tmp_path_factory, package_index) as started:
+        yield started
+
+
 @pytest.fixture(scope="session")
 def airflow(airflow3: Airflow) -> Airflow:
     """What a test runs on that is about one Airflow; a module that is about all overrides it."""

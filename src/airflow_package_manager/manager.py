@@ -217,7 +217,7 @@ class PackageManager(Upkeep):
                 "The requirements, or the lock in use, are not the ones that the plan was made for.",
                 difference=text_difference(plan.base_text, snapshot.text),
             )
-        if plan is not None and plan.lock_changes() and plan.lock.image != self._installed.image().fingerprint():
+        if plan is not None and plan.lock.image != self._installed.image().fingerprint():
             raise StalePlan(
                 "Airflow's environment is not the one that the plan was made for: its image was upgraded, or the plan"
                 " is from before a move to another version of Airflow."

@@ -13,6 +13,8 @@ from testenv.airflow_home import API
 from tests.plugin import fab_roles, journey, machine
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from testenv.airflow_home import Airflow
 
 pytestmark = pytest.mark.airflow
@@ -38,10 +40,12 @@ def ada(airflow: Airflow2) -> Iterator[str]:
 
 
 def test_only_an_admin_finds_it_in_the_menu_and_sees_it_in_airflows_own_frame(airflow: Airflow2) -> None:
-    admin, op = ({"Cookie": airflow.cookie(name)} for name in ("admin", "op"))
+    admin = {"Cookie": airflow.cookie("admin")}
     menu = f'href="{PAGE}"'
     assert menu in airflow.exchange("GET", "/home", None, admin).content.decode()
-    assert menu not in airflow.exchange("GET", "/home", None, op).content.decode()
+    for other in ("op", "user", "viewer"):
+        home = airflow.exchange("GET", "/home", None, {"Cookie": airflow.cookie(other)})
+        assert (home.status, menu in home.content.decode()) == (200, False), other
     page = airflow.exchange("GET", PAGE, None, admin)
     assert page.status == 200
     assert 'src="/package-manager/"' in page.content.decode()
@@ -169,6 +173,33 @@ def test_a_user_who_is_made_again_under_the_same_name_is_another_one(airflow: Ai
     journey.is_unspent(airflow, planned)
 
 
+def test_a_user_who_is_renamed_between_plan_and_apply_makes_a_new_plan(airflow: Airflow2, ada: str) -> None:
+    """The session of her browser goes on under the new name."""
+    browser = _browser(airflow, "ada")
+    planned, secret = journey.plan(airflow, ada, "add good-extra")
+    fab_roles.change_database(airflow, "UPDATE ab_user SET username = 'lovelace' WHERE username = 'ada'")
+    try:
+        status, answer = _apply(airflow, browser, planned, secret)
+        assert (status, answer["code"]) == (403, "token-invalid")
+    finally:
+        fab_roles.change_database(airflow, "UPDATE ab_user SET username = 'ada' WHERE username = 'lovelace'")
+    journey.is_unspent(airflow, planned)
+
+
+def test_a_user_who_is_deleted_between_plan_and_apply_is_nobody(airflow: Airflow2) -> None:
+    credentials = fab_roles.add_user(airflow, "alan", "Admin")
+    browser = _browser(airflow, "alan")
+    planned, secret = journey.plan(airflow, credentials, "add good-extra")
+    fab_roles.administer(airflow, "DELETE", "users/alan")
+    status, answer = journey.apply(airflow, credentials, planned, secret)
+    assert (status, answer["code"]) == (401, "not-authenticated")
+    # Airflow itself cannot read the session of somebody whom it does not have any more, on no page.
+    status, _ = _apply(airflow, browser, planned, secret)
+    assert status == airflow.exchange("GET", "/home", None, {"Cookie": browser["Cookie"]}).status == 500
+    journey.is_unspent(airflow, planned)
+    airflow.forget("alan")
+
+
 def test_what_was_done_stands_in_airflows_own_audit_log(airflow: Airflow2) -> None:
     journey.plan(airflow, airflow.token("admin"), "add good-extra")
     status, found = airflow.request(
@@ -186,6 +217,18 @@ GRANTED = (
     ("menu_access", "Package Manager"),
     ("menu_access", "Admin"),
 )
+
+
+def _browser(airflow: Airflow2, user: str) -> dict[str, str]:
+    """Return the headers of our page in the browser of somebody who logged in."""
+    cookie = {"Cookie": airflow.cookie(user)}
+    csrf = airflow.exchange("GET", f"{API}session", None, cookie).json()["csrf"]
+    return {**cookie, csrf["header"]: csrf["token"], "X-Package-Manager": "1", "Sec-Fetch-Site": "same-origin"}
+
+
+def _apply(airflow: Airflow2, browser: dict[str, str], planned: dict[str, Any], secret: str) -> tuple[int, Any]:
+    body = {"token": secret, "digest": planned["plan"]["digest"]}
+    return airflow.request("POST", f"{API}operations/{planned['id']}/apply", body, headers=browser)
 
 
 def _restart_webserver(airflow: Airflow2) -> None:

@@ -165,13 +165,21 @@ def test_another_executor_is_not_asked(desk: Desk) -> None:
         ("airflow.providers.celery.executors.celery_executor.CeleryExecutor", True),
         ("mine:airflow.providers.celery.executors.celery_executor.CeleryExecutor", True),
         ("mine:CeleryExecutor", True),
+        ("CeleryKubernetesExecutor", True),
+        ("airflow.providers.celery.executors.celery_kubernetes_executor.CeleryKubernetesExecutor", True),
         ("LocalExecutor", False),
+        ("LocalKubernetesExecutor", False),
         ("KubernetesExecutor,my.CeleryExecutorLike", False),
         ("", False),
     ],
 )
 def test_celery_is_asked_where_it_is_configured(executors: str, *, expected: bool) -> None:
     assert (EXECUTOR in names(executors)) is expected
+
+
+def test_an_executor_that_hands_tasks_to_one_of_two_is_told_as_both() -> None:
+    assert names("CeleryKubernetesExecutor") == ("CeleryExecutor", "KubernetesExecutor")
+    assert names("LocalKubernetesExecutor,KubernetesExecutor") == ("LocalExecutor", "KubernetesExecutor")
 
 
 def test_what_does_not_tell_its_uptime_is_no_heartbeat() -> None:

@@ -24,8 +24,8 @@ app = build(drive=False)
 admin = Principal(Identity("fab", "1@2026-01-01T00:00:00", "admin"), frozenset(Permission), "192.0.2.1")
 
 
-def planned(change_set):
-    made, token = app.manager.plan(admin, change_set)
+def planned(change_set, who=admin):
+    made, token = app.manager.plan(who, change_set)
     app.plans.join(120)
     found = app.manager.operation(admin, made.id)
     assert found.state.value == "PLANNED", found.problem
@@ -36,8 +36,16 @@ done, token = planned(ChangeSet(requirements="# ours\\n"))
 app.manager.apply(admin, done.id, token, done.plan_digest)
 done = app.driver.run(done.id)
 assert done.state.value == "SUCCEEDED", done.problem
-waiting, token = planned(ChangeSet(changes=(Change(Action.ADD, "good-package"),)))
-print(json.dumps({"done": done.id, "waiting": waiting.id, "token": token, "digest": waiting.plan_digest}))
+other = Principal(Identity("fab", "2@2026-01-01T00:00:00", "other"), frozenset(Permission), "192.0.2.2")
+waiting = [
+    (made.id, token, made.plan_digest, who.identity.id)
+    for who, change_set in (
+        (admin, ChangeSet(changes=(Change(Action.ADD, "good-package"),))),
+        (other, ChangeSet(requirements="# theirs\\n")),
+    )
+    for made, token in [planned(change_set, who)]
+]
+print(json.dumps({"done": done.id, "waiting": waiting}))
 """
 _AFTER = """
 import json, sys
@@ -49,21 +57,25 @@ from airflow_package_manager.plugin.application import build
 before = json.load(sys.stdin)
 app = build(drive=False)
 admin = Principal(Identity("fab", "1@2026-01-01T00:00:00", "admin"), frozenset(Permission), "192.0.2.1")
-try:
-    refused = app.manager.apply(admin, before["waiting"], before["token"], before["digest"]).state.value
-except PackageManagerError as error:
-    refused = [error.code, error.detail]
+refused = []
+for waiting, token, digest, who in before["waiting"]:
+    owner = Principal(Identity("fab", who, "somebody"), frozenset(Permission), "192.0.2.1")
+    try:
+        refused.append(app.manager.apply(owner, waiting, token, digest).state.value)
+    except PackageManagerError as error:
+        refused.append([error.code, error.detail])
 made, _ = app.manager.plan(admin, ChangeSet(changes=(Change(Action.ADD, "good-package"),)))
 app.plans.join(120)
 anew = app.manager.operation(admin, made.id)
-done, waiting = (app.manager.operation(admin, before[name]) for name in ("done", "waiting"))
+done = app.manager.operation(admin, before["done"])
+waiting = [app.manager.operation(admin, found[0]) for found in before["waiting"]]
 print(json.dumps({
     "refused": refused,
-    "waiting": waiting.state.value,
+    "waiting": [found.state.value for found in waiting],
     "done": [done.state.value, done.revision, done.owner.name, done.plan.proposed_text],
     "revisions": [found.revision for found in app.manager.revisions(admin)],
     "events": [[event.kind, event.address] for event in app.manager.events(admin, before["done"], after=0, limit=100)],
-    "anew": [anew.state.value, anew.problem, anew.plan.lock.image != waiting.plan.lock.image],
+    "anew": [anew.state.value, anew.problem, anew.plan.lock.image != waiting[0].plan.lock.image],
 }))
 """
 
@@ -100,10 +112,10 @@ def test_history_revisions_and_audit_record_stay(moved: dict[str, Any]) -> None:
 
 
 def test_a_token_of_before_is_refused_and_says_why(moved: dict[str, Any]) -> None:
-    code, detail = moved["refused"]
-    assert code == "stale-plan"
-    assert "another version of Airflow" in detail
-    assert moved["waiting"] == "PLANNED"
+    assert moved["waiting"] == ["PLANNED", "PLANNED"]
+    for code, detail in moved["refused"]:
+        assert code == "stale-plan"
+        assert "another version of Airflow" in detail
 
 
 def test_planning_goes_on_with_the_new_image(moved: dict[str, Any]) -> None:

@@ -15,7 +15,8 @@ import pytest
 
 from testenv import airflow_environment, airflow_home
 from testenv.airflow_home import API, Airflow
-from tests.plugin import journey
+from testenv.package_index import PackageIndexServer
+from tests.plugin import journey, machine
 
 pytestmark = pytest.mark.airflow
 
@@ -37,9 +38,16 @@ import json, sys
 from airflow.api_fastapi.app import create_auth_manager
 from house_auth_manager import User
 manager = create_auth_manager()
-made = {name: manager.generate_jwt(User(name, **more)) for name, more in json.load(sys.stdin).items()}
+made = [manager.generate_jwt(User(name, **more)) for name, more in json.load(sys.stdin)]
 print(json.dumps(made))
 """
+SINCE: Mapping[str, tuple[str, Mapping[str, object]]] = {
+    "forbidden": ("changes", {"may": [GET]}),
+    "token-invalid": ("renamed", {"id": "id-changes", "may": [PUT]}),
+}
+"""Code of the refusal → what became of the user `changes`: without the right, or under another name."""
+ANOTHER = ("changes", {"id": "another", "may": [PUT]})
+"""Somebody of that name."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,10 @@ class Server:
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
+def home(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Airflow:
     settings = {
+        "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
+        "AIRFLOW__PACKAGE_MANAGER__SOAK": "1",
         "AIRFLOW__CORE__AUTH_MANAGER": "house_auth_manager.Standing",
         "PYTHONPATH": str(SOURCE),
     }
@@ -65,14 +75,21 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Airflow:
     )
 
 
+def made(airflow: Airflow, *users: tuple[str, Mapping[str, object]]) -> list[str]:
+    """Return a token for each user, a name and what else is known of it."""
+    done = airflow.run(str(airflow.python), "-c", TOKENS, text=json.dumps(users))
+    assert done.returncode == 0, done.stderr
+    tokens: list[str] = json.loads(done.stdout.splitlines()[-1])
+    return tokens
+
+
 def served(home: Airflow, **settings: str) -> Iterator[Server]:
     """Run its api-server alone, with these settings."""
     port = airflow_home.free_port()  # another one may still run
     address = {"AIRFLOW__API__PORT": str(port), "AIRFLOW__API__BASE_URL": f"http://127.0.0.1:{port}"}
     log = home.home / f"api-server-{port}.log"
     airflow = Airflow(home.home, home.python, port, {}, {**home.environment, **address, **settings}, log=log)
-    made = airflow.run(str(home.python), "-c", TOKENS, text=json.dumps(USERS))
-    assert made.returncode == 0, made.stderr
+    tokens = dict(zip(USERS, made(airflow, *USERS.items()), strict=True))
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(home.python), "-m", "airflow", "api-server"],
@@ -83,7 +100,7 @@ def served(home: Airflow, **settings: str) -> Iterator[Server]:
         )
     try:
         journey.until(lambda: airflow.request("GET", "/api/v2/version"), "the api-server", 120)
-        yield Server(airflow, json.loads(made.stdout.splitlines()[-1]))
+        yield Server(airflow, tokens)
     finally:
         process.terminate()
         process.wait(60)
@@ -105,6 +122,21 @@ def test_only_who_may_change_gets_in(keycloak: Server) -> None:
     for user in ("reads", "nothing", "ada", "packager"):
         status, found = keycloak.session(user)
         assert (status, found["code"]) == (403, "forbidden"), user
+
+
+def test_who_lost_the_right_or_the_name_since_the_plan_cannot_apply_it(keycloak: Server) -> None:
+    airflow, owner = keycloak.airflow, keycloak.tokens["changes"]
+    *since, another = made(airflow, *SINCE.values(), ANOTHER)
+    with machine.supervised(airflow.python, airflow.environment):
+        planned, secret = journey.plan(airflow, owner, requirements="# ours\n")
+        assert planned["state"] == "PLANNED", planned["problem"]
+        for code, token in (*zip(SINCE, since, strict=True), ("token-invalid", another)):
+            status, answer = journey.apply(airflow, token, planned, secret)
+            assert (status, answer["code"]) == (403, code)
+        assert journey.operation(airflow, owner, planned["id"])["state"] == "PLANNED"
+        status, accepted = journey.apply(airflow, owner, planned, secret)
+        assert status == 202, accepted
+        assert journey.ended(airflow, owner, planned["id"])["state"] == "SUCCEEDED"
 
 
 def test_an_auth_manager_that_takes_its_time_holds_up_nobody_else(keycloak: Server) -> None:

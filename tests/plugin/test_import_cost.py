@@ -23,6 +23,27 @@ seconds = time.perf_counter() - start
 print(json.dumps({"seconds": seconds, "new": sorted(set(sys.modules) - before)}))
 """
 
+ASKED = """
+# As a scheduler, a process that parses DAG files, and a task do.
+import json, sys
+from airflow import plugins_manager
+from airflow.listeners.listener import get_listener_manager
+before = set(sys.modules)
+plugins_manager.ensure_plugins_loaded()
+plugins_manager.integrate_macros_plugins()
+plugins_manager.integrate_listener_plugins(get_listener_manager())
+for what in ("timetables", "priority_weight_strategy"):
+    since_3_2 = getattr(plugins_manager, f"get_{what}_plugins", None)
+    (since_3_2 or getattr(plugins_manager, f"initialize_{what}_plugins"))()
+links = getattr(plugins_manager, "get_operator_extra_links", None)
+(links or plugins_manager.initialize_extra_operators_links_plugins)()
+known = plugins_manager._get_plugins()[0] if hasattr(plugins_manager, "_get_plugins") else plugins_manager.plugins
+new = set(sys.modules) - before
+print(json.dumps({"plugins": [plugin.name for plugin in known], "new": sorted(new)}))
+"""
+WEB = {"fastapi", "starlette", "flask", "flask_appbuilder"}
+OTHERS = [pytest.param(name, marks=pytest.mark.every_airflow) for name in airflows.SHORT_PATH]
+
 
 @pytest.fixture(scope="module", params=airflows.PREPARE)
 def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
@@ -46,3 +67,24 @@ def test_it_imports_nothing_but_itself(measured: list[dict[str, object]]) -> Non
 def test_it_costs_less_than_a_millisecond(measured: list[dict[str, object]]) -> None:
     seconds = [run["seconds"] for run in measured]
     assert statistics.median(value for value in seconds if isinstance(value, float)) < LIMIT_SECONDS, seconds
+
+
+@pytest.mark.parametrize("version", [*airflows.PREPARE, *OTHERS])
+def test_airflows_own_plugin_manager_makes_it_import_nothing_else(version: str, tmp_path: Path) -> None:
+    python = airflow_environment.build(version)
+    environment = {
+        "PATH": "/usr/bin:/bin",
+        "AIRFLOW_HOME": str(tmp_path),
+        "HOME": str(tmp_path),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+    }
+    ended = subprocess.run(
+        [str(python), "-c", ASKED], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    found = json.loads(ended.stdout.splitlines()[-1])
+    assert "package_manager" in found["plugins"]
+    ours = [name for name in found["new"] if name.startswith("airflow_package_manager")]
+    assert ours == ["airflow_package_manager", "airflow_package_manager.plugin"]
+    foreign = {name for name in found["new"] if name.partition(".")[0] in WEB or name.startswith("airflow.providers.")}
+    assert not foreign

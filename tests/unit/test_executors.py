@@ -27,12 +27,6 @@ def test_each_executor_has_its_sentence(executor: str, stop: SchedulerStop, said
     assert sentence.endswith(".")
 
 
-def test_an_executor_of_two_says_both() -> None:
-    (sentence,) = on_tasks(["CeleryKubernetesExecutor"], ALL, SchedulerStop.POD)
-    assert sentence.startswith("CeleryExecutor: ")
-    assert " KubernetesExecutor: " in sentence
-
-
 def test_who_is_not_concerned_says_nothing() -> None:
     assert on_tasks(["LocalExecutor", "CeleryExecutor"], ["triggerer"], SchedulerStop.POD) == ()
     assert on_tasks(["KubernetesExecutor", "MyExecutor"], [], SchedulerStop.POD) == ()

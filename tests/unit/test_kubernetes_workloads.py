@@ -5,7 +5,7 @@ import pytest
 from airflow_package_manager.adapters.kubernetes import workloads
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, POD, REPLICA_SET, STATEFUL_SET, Kind
 from airflow_package_manager.adapters.kubernetes.workloads import Reference
-from airflow_package_manager.domain.components import COMPONENTS
+from airflow_package_manager.domain.components import COMPONENTS, WEB_SERVERS
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 from tests.fakes.cluster import MemoryApi
@@ -133,3 +133,20 @@ def test_what_is_not_understood_is_refused_with_what_is_allowed(text: str, allow
     with pytest.raises(InvalidSetting, match=allowed) as caught:
         workloads.references([("worker", text)], "official")
     assert caught.value.context["setting"] == "workloads"
+
+
+@pytest.mark.parametrize("chart", ["official", "bitnami", "community"])
+def test_a_web_server_is_found_by_either_of_its_names(chart: str) -> None:
+    known = workloads.references([], chart)
+    for name in WEB_SERVERS:
+        found = workloads.referred(known, name)
+        assert found is not None
+        assert found in known.values()
+    assert workloads.referred(workloads.references([], "none"), "webserver") is None
+    assert workloads.referred(known, "flower") is None
+
+
+def test_a_web_server_with_its_own_labels_is_found_by_no_other_ones() -> None:
+    known = workloads.references([], "official")
+    assert {workloads.referred(known, name) for name in WEB_SERVERS} == {known[name] for name in WEB_SERVERS}
+    assert known["api-server"] != known["webserver"]

@@ -29,9 +29,11 @@ def test_apply_accepts_what_was_seen_and_wakes_a_driver() -> None:
     assert app.kinds(planned.id)[-1] == "operation.accepted"
 
 
-def test_a_plan_for_another_image_is_stale_and_its_token_unspent() -> None:
+@pytest.mark.parametrize("change_set", [add("humanize"), ChangeSet(requirements="# ours\n")])
+def test_a_plan_for_another_image_is_stale_and_its_token_unspent(change_set: ChangeSet) -> None:
+    """One that restarts nobody too: what the image fulfils, another one may not."""
     app = Application()
-    planned, token = app.plan(add("humanize"))
+    planned, token = app.plan(change_set)
     before = app.installed.of_image
     app.installed.of_image = image(six="9.9")
     with pytest.raises(StalePlan, match="environment"):

@@ -4,13 +4,14 @@ from collections.abc import Iterator, Mapping
 import pytest
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
 
 from airflow_package_manager.domain.access import Principal
 from airflow_package_manager.errors import DatabaseBusy, StoreUnavailable
 from airflow_package_manager.web.endpoint import Endpoint
 from airflow_package_manager.web.endpoints import ENDPOINTS
 from airflow_package_manager.web.handlers import Api
-from tests.web.client import ADDRESS
+from tests.web.client import ADDRESS, Client
 from tests.web.house import FRAMEWORKS, PREFIX, House, as_, caller, changing, fastapi_app, served
 
 EVERY = pytest.mark.parametrize("endpoint", ENDPOINTS, ids=lambda row: f"{row.method} {row.path}")
@@ -124,6 +125,22 @@ def test_a_program_with_a_bearer_token_may_change(house: House) -> None:
     headers = as_("admin", authorization="Bearer abc", **{"x-package-manager": "1"})
     body = {"changes": [{"action": "remove", "requirement": "six"}]}
     assert house.client.post(PREFIX + "operations", headers, body).status == 202
+
+
+def test_a_bearer_token_counts_for_nothing_where_the_server_found_the_caller_by_a_cookie() -> None:
+    """As a middleware of Airflow does, which never looks at the header then."""
+    house = House()
+    app = fastapi_app(lambda: house.api, caller)
+
+    async def found_before(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["state"] = {"user": "admin"}
+        await app(scope, receive, send)
+
+    body = {"changes": [{"action": "remove", "requirement": "six"}]}
+    headers = as_("admin", authorization="Bearer abc", cookie="_token=abc", **{"x-package-manager": "1"})
+    reply = Client(found_before).post(PREFIX + "operations", headers, body)
+    assert (reply.status, reply.json()["code"]) == (403, "cross-origin")
+    assert Client(app).post(PREFIX + "operations", headers, body).status == 202, "nobody was found by the cookie"
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -52,8 +52,4 @@ def _sentence(name: str, components: Sequence[str], stop: SchedulerStop) -> str 
         return f"{name}: {_DRAINS.format(limit=limit)}." if WORKER in components else None
     if name == "KubernetesExecutor":
         return f"{name}: {_POD}."
-    if name in {"LocalKubernetesExecutor", "CeleryKubernetesExecutor"}:
-        first = name.replace("Kubernetes", "")
-        parts = (_sentence(part, components, stop) for part in (first, "KubernetesExecutor"))
-        return " ".join(part for part in parts if part is not None)
     return f"{name}: what a restart means for its tasks is not known here."

@@ -56,7 +56,7 @@ class PackageManagerPlugin(AirflowPlugin):  # type: ignore[misc, unused-ignore] 
 
     @cached_property
     def appbuilder_views(self) -> list[Any]:  # type: ignore[override]
-        """Airflow 2: the menu entry, what stands around our page, and the permissions; needs nothing of ours."""
+        """Airflow 2: the menu entry, what stands around our page, and the permissions; made without the house."""
         if not AIRFLOW_2:
             return []
         from airflow_package_manager.plugin.airflow2_view import create  # noqa: PLC0415  only a web server pays for it

@@ -16,6 +16,7 @@ from airflow_package_manager.domain.access import Principal
 from airflow_package_manager.domain.inventory import Check
 from airflow_package_manager.errors import NotAuthenticated
 from airflow_package_manager.plugin import fab_users, named_admins, role_check
+from airflow_package_manager.plugin.asking import asked
 from airflow_package_manager.plugin.fab_permissions import AUTH_MANAGER
 from airflow_package_manager.plugin.named_admins import NamedAdmins
 from airflow_package_manager.plugin.role_check import name_of
@@ -34,11 +35,12 @@ def caller() -> Caller:
 
 
 def principal_of(user: Any, manager: Any, address: str | None) -> Principal:  # noqa: ANN401  Airflow 2 has no types here
-    """Return the caller with what it may do."""
+    """Return the caller with what it may do; raises `NotAuthenticated` or `Forbidden`."""
     if user is None or getattr(user, "is_anonymous", False):
         raise NotAuthenticated("Nobody is logged in here, or the session or token has ended.")
     name = name_of(type(manager))
-    judged = fab_users.judged(user, manager) if name == AUTH_MANAGER else named_admins.judged(user, name)
+    with asked(name):
+        judged = fab_users.judged(user, manager) if name == AUTH_MANAGER else named_admins.judged(user, name)
     return Principal(*judged, address)
 
 

@@ -5,6 +5,7 @@ The page is built with another Bootstrap than Airflow 2, so it stands in a frame
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ from airflow.www.extensions.init_auth_manager import get_auth_manager
 from flask import redirect, request
 from flask_appbuilder import BaseView, expose
 
+from airflow_package_manager.domain.access import Permission
+from airflow_package_manager.errors import PackageManagerError
 from airflow_package_manager.plugin import NAME, URL_PREFIX
 from airflow_package_manager.plugin.fab_permissions import CHANGE, READ, RESOURCE
 
@@ -35,8 +38,20 @@ class PackageManagerView(BaseView):  # type: ignore[misc, unused-ignore]  # Flas
         address = f"{request.script_root}{URL_PREFIX}/"
         if not conf.getboolean("webserver", "x_frame_enabled", fallback=True):
             return redirect(address)  # Airflow forbids all frames, also its own
-        allowed = manager.is_authorized_custom_view(method=READ, resource_name=RESOURCE)
-        return self.render_template("package_manager/frame.html", title=NAME, address=address), 200 if allowed else 403
+        return self.render_template("package_manager/frame.html", title=NAME, address=address), _status()
+
+
+def _status() -> HTTPStatus:
+    """Return whether the caller may look, judged as for the page in the frame."""
+    try:
+        from airflow_package_manager.plugin import airflow2_auth  # noqa: PLC0415  the view needs nothing else of ours
+    except ImportError:  # it is in the log since the start, and the page in the frame says so too
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    try:
+        airflow2_auth.caller().principal.require(Permission.READ)
+    except PackageManagerError:
+        return HTTPStatus.FORBIDDEN
+    return HTTPStatus.OK
 
 
 def create() -> PackageManagerView:

@@ -46,11 +46,13 @@ def _log_servers(found: config.AirflowConfiguration) -> Check:
 def _address(found: config.AirflowConfiguration) -> Check:
     name = "base-url"
     if found.base_url is None:
+        # In Airflow 2 tasks never call the webserver.
+        harm = "" if AIRFLOW_2 else "tasks call port 8080, and "
         return Check(
             name,
             CheckStatus.WARNING,
-            "[api] base_url is not set: tasks call port 8080, and only the Host header says where we are.",
-            "Set [api] base_url to the address that people use.",
+            f"[{config.WEB_SECTION}] base_url is not set: {harm}only the Host header says where we are.",
+            f"Set [{config.WEB_SECTION}] base_url to the address that people use.",
         )
     return Check(name, CheckStatus.OK, f"[{config.WEB_SECTION}] base_url is {found.base_url}.")
 

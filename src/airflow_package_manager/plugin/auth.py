@@ -7,7 +7,6 @@ verified. Auth managers are known by name: importing a provider for us would cos
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 from airflow.api_fastapi.app import get_auth_manager, get_auth_manager_cls
@@ -18,8 +17,9 @@ from fastapi import Depends, Request
 
 from airflow_package_manager.domain.access import Identity, Permission, Principal
 from airflow_package_manager.domain.inventory import Check, CheckStatus
-from airflow_package_manager.errors import Forbidden, NotAuthenticated, PackageManagerError
+from airflow_package_manager.errors import NotAuthenticated
 from airflow_package_manager.plugin import fab_permissions, fab_users, named_admins, role_check, simple_users
+from airflow_package_manager.plugin.asking import asked
 from airflow_package_manager.plugin.fab_permissions import RESOURCE
 from airflow_package_manager.plugin.named_admins import NamedAdmins
 from airflow_package_manager.plugin.role_check import name_of
@@ -32,8 +32,6 @@ SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAut
 FAB = fab_permissions.AUTH_MANAGER
 KEYCLOAK = "airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager"
 AWS = "airflow.providers.amazon.aws.auth_manager.aws_auth_manager.AwsAuthManager"
-
-log = logging.getLogger(__name__)
 
 
 def principal(request: Request, user: BaseUser = Depends(get_user)) -> Principal:  # noqa: B008  FastAPI's way
@@ -62,21 +60,12 @@ def principal_of(
         raise NotAuthenticated("Nobody is logged in.")
     manager_name = name_of(type(manager))
     judge = _TABLE.get(manager_name)
-    try:
+    with asked(manager_name):
         if changing and judge is fab_users.judged:
             user = fab_users.read_anew(user)
         identity, permissions = (
             named_admins.judged(user, manager_name, named) if judge is None else judge(user, manager)
         )
-    except PackageManagerError:
-        raise
-    except Exception as error:
-        log.exception("%s could not be asked what a user may do", manager_name)
-        raise Forbidden(
-            f"Airflow's auth manager could not be asked what you may do ({type(error).__name__}).",
-            next_action="Try again; if it stays so, the api-server's log has the reason.",
-            auth_manager=manager_name,
-        ) from error
     return Principal(identity, permissions, address)
 
 

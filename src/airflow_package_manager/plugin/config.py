@@ -31,7 +31,7 @@ class AirflowConfiguration:
     version: str
     home: str
     base_url: str | None
-    """None when it is not set: then only the Host header says where we are."""
+    """None when it is not set, or as Airflow 2 ships it: then only the Host header says where we are."""
     auth_manager: str
     """Import path of the auth manager."""
     worker_log_server_port: int
@@ -45,9 +45,16 @@ def read() -> AirflowConfiguration:
     return AirflowConfiguration(
         version=__version__,
         home=AIRFLOW_HOME,
-        base_url=conf.get(WEB_SECTION, "base_url", fallback=None) or None,
+        base_url=_base_url(),
         auth_manager=conf.get("core", "auth_manager"),
         worker_log_server_port=conf.getint("logging", "worker_log_server_port", fallback=8793),
         trigger_log_server_port=conf.getint("logging", "trigger_log_server_port", fallback=8794),
         tasks=None if AIRFLOW_2 else {key: conf.getfloat(*key, fallback=default) for key, default in _DEFAULTS.items()},
     )
+
+
+def _base_url() -> str | None:
+    found: str | None = conf.get(WEB_SECTION, "base_url", fallback=None)
+    # Airflow 2 ships one that is nobody's: with it nobody chose an address.
+    shipped = conf.get_default_value(WEB_SECTION, "base_url") if AIRFLOW_2 else None
+    return None if found == shipped else found or None

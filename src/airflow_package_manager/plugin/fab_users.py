@@ -66,23 +66,24 @@ def ensure_permissions() -> None:
         with create_session(scoped=False) as session:
             manager = security.ApplessAirflowSecurityManager(session=session)
             if manager.get_permission(action, RESOURCE) is None:
-                _make(manager, action)
+                _make(session, manager, action)
 
 
-def _make(manager: Any, action: str) -> None:  # noqa: ANN401  same
+def _make(session: Any, manager: Any, action: str) -> None:  # noqa: ANN401  same
+    """Make one permission by the session that the manager was given: since which version it offers its own differs."""
     names = manager.create_action(action), manager.create_resource(RESOURCE)
     if None in names:  # it logged why
         raise RuntimeError(f"Flask-AppBuilder did not make the names of {action} on {RESOURCE}.")
     permission = manager.permission_model()
     permission.action, permission.resource = names
-    manager.session.add(permission)
+    session.add(permission)
     admin = manager.find_role(_ADMIN)
     if admin is not None:
         admin.permissions.append(permission)
     try:
-        manager.session.commit()  # both or neither
+        session.commit()  # both or neither
     except IntegrityError:
-        manager.session.rollback()
+        session.rollback()
         log.debug("Another process made the permission %s on %s", action, RESOURCE)
     else:
         log.info("Made the permission %s on %s; the role %s has it", action, RESOURCE, _ADMIN)

@@ -28,7 +28,7 @@ def require_own_origin(headers: Mapping[str, str], base_url: str | None, *, by_h
     """Raise `CrossOrigin` or `CsrfFailed` unless the change comes from our own origin or from a program.
 
     `headers` have lower-case names. `base_url` is Airflow's own address as configured, None when it is not.
-    `by_header`: the header `Authorization` alone named the caller, whatever cookie came with it.
+    `by_header`: the header `Authorization` alone named the caller, and no cookie did.
     """
     site = headers.get("sec-fetch-site")
     origin = headers.get("origin")

@@ -93,7 +93,7 @@ class Sightings:
                 return Workload(known.kind, self._api.get(known.kind, self._namespace, known.name))
             except Absent:
                 pass  # replaced by another, or gone: it is looked for anew
-        reference = self._references.get(component)
+        reference = workloads.referred(self._references, component)
         if reference is None:
             raise NoComponents(
                 f"It is not known what runs {component} in namespace {self._namespace}.",

@@ -14,6 +14,7 @@ from airflow_package_manager.adapters.kubernetes.api import Listing
 from airflow_package_manager.adapters.kubernetes.failures import Absent
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, POD, REPLICA_SET, STATEFUL_SET, Kind, Object
 from airflow_package_manager.adapters.kubernetes.stamping import Workload, controller_of, run_by
+from airflow_package_manager.domain.components import WEB_SERVERS
 from airflow_package_manager.errors import InvalidSetting
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 
@@ -112,6 +113,17 @@ def preset(chart: str, release: str = "") -> dict[str, Reference]:
     return {
         component: Reference(selector=labels + suffix, configured=False) for component, labels in PRESETS[chart].items()
     }
+
+
+def referred(references: Mapping[str, Reference], component: str) -> Reference | None:
+    """Return how a component's workload is found, None where that is not known.
+
+    A chart that runs both majors of Airflow has one web server under one label; people name it by either word.
+    """
+    found = references.get(component)
+    if found is None and component in WEB_SERVERS:
+        return next((references[name] for name in WEB_SERVERS if name in references), None)
+    return found
 
 
 def release_label(chart: str) -> str:
