@@ -304,10 +304,12 @@ def runs(
     template["spec"]["initContainers"] = [{"name": "package-manager", "image": image}]
     doctor.cluster.admin.create(body)
     pods = f"/api/v1/namespaces/{doctor.namespace}/pods"
-    wanted = json.dumps(message)
-    eventually(
-        lambda: any(wanted in json.dumps(pod.get("status")) for pod in doctor.cluster.admin.items(pods)), "its word"
-    )
+    wanted, name = json.dumps(message), body["metadata"]["name"]
+
+    def has_said(pod: Object) -> bool:
+        return str(pod["metadata"]["name"]).startswith(f"{name}-") and wanted in json.dumps(pod.get("status"))
+
+    eventually(lambda: any(map(has_said, doctor.cluster.admin.items(pods))), f"the word of {name}")
 
 
 def test_pods_say_that_their_image_has_the_wheel(doctor: Doctor) -> None:
