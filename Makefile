@@ -42,6 +42,7 @@ lint: $(READY) $(VENV)/.node ## Format, lint, types, import contracts, the page'
 
 control-plane: $(READY) ## Build the real Kubernetes servers that tests start, once per machine
 	$(BIN)/python -m testenv.cluster build
+	$(BIN)/python -m testenv.cluster build kubectl helm
 
 format: $(READY) ## Format and fix what can be fixed by itself
 	$(BIN)/ruff format .
