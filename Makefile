@@ -53,7 +53,9 @@ docs: $(READY) ## Write the reference pages from the tables of the code
 
 compatibility: $(READY) ## Run what starts an Airflow on each of them, and write docs/compatibility.md from it
 	rm -f docs/compatibility.md
-	$(BIN)/python -m pytest tests/plugin tests/browser/test_main_job.py --compatibility docs/compatibility.md
+	$(BIN)/python -m pytest tests/plugin tests/browser -m 'airflow or not browser' --compatibility docs/compatibility.md
+	$(BIN)/python -m testenv.node prepare
+	$(BIN)/python -m pytest tests/node --compatibility docs/compatibility.md
 
 bench: $(READY) ## Measure, as ratios against the bare tools
 	$(BIN)/python -m benchmarks.run

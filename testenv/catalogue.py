@@ -15,7 +15,7 @@ CHANGING = "changing-hash"
 STATUS = {"unauthorised-project": 401, "forbidden-project": 403, "server-error-project": 500}
 """Names for which the index answers with this status."""
 
-COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", "api-server", "light-child")
+COMPONENTS = ("scheduler", "worker", "triggerer", "dag-processor", "api-server", "webserver", "light-child")
 COMPONENT_VARIABLE = "TESTENV_COMPONENT"
 """Names the component that a light child plays; a real Airflow process is known by its command line."""
 
@@ -26,7 +26,8 @@ import sys
 
 def _am_i(component):
     played = os.environ.get("TESTENV_COMPONENT")
-    return played == component if played else component in sys.argv[1:]
+    # What serves as Airflow 2's webserver is gunicorn, under this name.
+    return played == component if played else not {component, "airflow-" + component}.isdisjoint(sys.argv[1:])
 
 """
 _PLUGIN = """\
@@ -97,6 +98,7 @@ def _good() -> tuple[IndexFile, ...]:
             entry_points={"console_scripts": {"good-script": "good_script:main"}},
         ),
         _plugin("good-plugin", "1.0", "", groups=("airflow.plugins",)),
+        _plugin("another-plugin", "1.0", "", groups=("airflow.plugins",)),
         wheel(
             "apache-airflow-providers-example",
             "1.0.0",

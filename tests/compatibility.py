@@ -1,6 +1,7 @@
 """Writes which Airflow ran which tests, as seen by the run itself: `pytest --compatibility docs/compatibility.md`.
 
-A test counts for an Airflow when one of its fixtures is one that was started. What the Airflow is, itself says.
+A test counts for an Airflow when one of its fixtures is one, or says with `airflows` which ones it is about. What the
+Airflow is, itself says. A fixture that fails stands in every cell of its module, and no earlier number does.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _WHAT, _AIRFLOW = "what", "Airflow"
 _ASK = """
 import importlib.metadata, json, platform
 from airflow.configuration import conf
+manager = conf.get("core", "auth_manager")
 versions = {}
 for name in ("fastapi", "flask", "sqlalchemy", "pydantic", "apache-airflow-providers-fab"):
     try:
@@ -32,8 +34,8 @@ for name in ("fastapi", "flask", "sqlalchemy", "pydantic", "apache-airflow-provi
         versions[name] = None
 print(json.dumps({
     "airflow": importlib.metadata.version("apache-airflow"),
-    "auth_manager": conf.get("core", "auth_manager").rpartition(".")[2],
-    "executor": conf.get("core", "executor").rpartition(".")[2],
+    "auth_manager": manager.rpartition(".")[2] if manager.startswith("airflow.") else "a stand-in",
+    "executor": ", ".join(name.strip().rpartition(".")[2] for name in conf.get("core", "executor").split(",")),
     "database": conf.get("database", "sql_alchemy_conn").partition(":")[0].partition("+")[0],
     "python": platform.python_version(),
     **versions,
@@ -42,17 +44,13 @@ print(json.dumps({
 _HEAD = (
     "# Compatibility\n\n"
     "Written by a run of the tests from what it saw (`--compatibility FILE`; `make compatibility` runs those that start"
-    " an Airflow), not by hand.\nEach column is an Airflow that was really started; a number is how many tests passed"
-    " on it. An empty cell was not run.\n\n"
+    " an Airflow), not by hand.\nEach column is an Airflow that was really there; a number is how many tests passed"
+    " on it. An empty cell was not run.\nThe auth manager `a stand-in` is one of the tests' own, which implements"
+    " Airflow's interface of an auth manager and stands for Keycloak's, AWS's and unknown ones.\n"
+    "`tests/cluster` runs the plugin against a real Kubernetes control plane without an Airflow, and does not count"
+    " here.\n\n"
 )
-_OTHERS = (
-    "\n## Beside these\n\n"
-    "* `tests/cluster` and `tests/node` run the plugin on Kubernetes: a real control plane, and a real Airflow with the"
-    " CeleryExecutor and the KubernetesExecutor in real pods (`make test-node`).\n"
-    "* `tests/plugin/test_auth.py` and `tests/plugin/test_house_auth_manager.py` judge users of the auth managers of"
-    " Keycloak and AWS, and of unknown ones, by a stand-in\n  that implements Airflow's own interface of an auth"
-    " manager; no Keycloak and no AWS was there.\n"
-)
+_NO_FIXTURE = "a fixture **failed**"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -69,11 +67,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Say in each report which Airflow it is about; a worker's report reaches the one who writes."""
     report = yield
-    if report.when == "call" and item.config.getoption("--compatibility") is not None:
-        for airflow in _started(item):
-            what = inspect.getdoc(inspect.getmodule(getattr(item, "function", None))) or item.nodeid
-            row = (item.nodeid.partition("::")[0], what.partition("\n")[0], _installation(airflow))
-            report.user_properties.append((_PROPERTY, json.dumps(row)))
+    if item.config.getoption("--compatibility") is None:
+        return report
+    found: list[str | None] = []
+    if report.when == "call":
+        found = [_installation(airflow) for airflow in _started(item)]
+    elif report.failed:
+        found = [None]  # which Airflow it would have been is not known: none may be there
+    what = inspect.getdoc(inspect.getmodule(getattr(item, "function", None))) or item.nodeid
+    rows = [(item.nodeid.partition("::")[0], what.partition("\n")[0], installation) for installation in found]
+    report.user_properties += [(_PROPERTY, json.dumps(row)) for row in rows]
     return report
 
 
@@ -81,45 +84,64 @@ def _started(item: pytest.Item) -> Iterable[Airflow]:
     """Return the Airflows among the fixtures of a test that has run, also of those that its fixtures asked for."""
     request = item._request  # type: ignore[attr-defined]  # every fixture is there already: nothing is made
     values = [request.getfixturevalue(name) for name in request.fixturenames]
-    return {value.home: value for value in values if isinstance(value, Airflow)}.values()
+    named = [airflow for value in values for airflow in getattr(value, "airflows", ())]
+    return {value.home: value for value in (*values, *named) if isinstance(value, Airflow)}.values()
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps its plugins in sets
 class Table:
     """What was seen."""
 
     path: Path
     seen: dict[tuple[str, str], dict[str, Counter[str]]] = field(default_factory=dict)
     """(Module, its first sentence) → installation → outcome → how many of its tests."""
+    without: set[tuple[str, str]] = field(default_factory=set)
+    """Those of which a fixture failed."""
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.outcome == "rerun":  # type: ignore[comparison-overlap]  # pytest-rerunfailures adds this outcome
+            return  # another report of the same test follows
         for name, value in report.user_properties:
-            if name == _PROPERTY and report.when == "call":
+            if name == _PROPERTY:
                 module, what, installation = json.loads(str(value))
-                outcomes = self.seen.setdefault((module, what), {}).setdefault(installation, Counter())
-                outcomes[report.outcome] += 1
+                outcomes = self.seen.setdefault((module, what), {})
+                if installation is not None and report.when == "call":
+                    outcomes.setdefault(installation, Counter())[report.outcome] += 1
+                elif installation is None and report.when != "call":
+                    self.without.add((module, what))
 
     def pytest_sessionfinish(self) -> None:
         """Write what was seen, failures too, and keep from the page what this run did not try again."""
         if self.seen:
             before = self.path.read_text(encoding="utf-8") if self.path.exists() else ""
-            self.path.write_text(page(before, self.seen), encoding="utf-8")
+            self.path.write_text(page(before, self.seen, self.without), encoding="utf-8")
 
 
-def page(before: str, seen: Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]]) -> str:
-    """Return the page: what `before`, such a page, says, and in its place what was seen since."""
+def page(
+    before: str,
+    seen: Mapping[tuple[str, str], Mapping[str, Mapping[str, int]]],
+    without: Iterable[tuple[str, str]] = (),
+) -> str:
+    """Return the page: what `before`, such a page, says, and in its place what was seen since.
+
+    Of those `without` a fixture, what was seen before is not seen any more.
+    """
     rows, libraries = _read(before)
     for installation in {found for cells in seen.values() for found in cells}:
         known = json.loads(installation)
         libraries[_title(known)] = [known[name] or "" for name in _LIBRARIES]
+    titles = sorted(libraries, key=_order)
     for (module, sentence), found in seen.items():
         cells = rows.setdefault(f"{sentence.rstrip('.:')} (`{module}`)", {})
-        cells.update({_title(json.loads(installation)): _cell(outcomes) for installation, outcomes in found.items()})
-    titles = sorted(libraries, key=_order)
+        renewed = {_title(json.loads(installation)): _cell(outcomes) for installation, outcomes in found.items()}
+        cells.update(renewed)
+        if (module, sentence) in without:  # of which Airflow is not known, so it stands in all
+            for title in cells or titles:
+                cells[title] = ", ".join([*([renewed[title]] if title in renewed else []), _NO_FIXTURE])
     what = [[name, *(cells.get(title, "") for title in titles)] for name, cells in sorted(rows.items())]
     return (
         f"{_HEAD}{_markdown([_WHAT, *titles], what)}\n## With what\n\n"
-        f"{_markdown([_AIRFLOW, *_LIBRARIES.values()], [[title, *libraries[title]] for title in titles])}{_OTHERS}"
+        f"{_markdown([_AIRFLOW, *_LIBRARIES.values()], [[title, *libraries[title]] for title in titles])}"
     )
 
 

@@ -23,6 +23,8 @@ FINISHED = "finished"
 QUICK = {
     "AIRFLOW__PACKAGE_MANAGER__SOAK": "4",
     "AIRFLOW__PACKAGE_MANAGER__HEARTBEAT_TIMEOUT": "60",
+    # Seconds, by default 120, that `airflow webserver` of Airflow 2 waits for a server that died at its start.
+    "AIRFLOW__WEBSERVER__WEB_SERVER_MASTER_TIMEOUT": "60",
 }
 
 
@@ -72,7 +74,9 @@ class Rooms(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]  # pytest
                 return alone
         if room in {"browser", "plugin"} and ("airflow2" in nodeid or "2.11" in nodeid):
             return "airflow2"
-        if room == "plugin" or nodeid.startswith("tests/browser/test_main_job.py"):
+        if room == "plugin" or nodeid.startswith(
+            ("tests/browser/test_main_job.py", "tests/browser/test_web_server_restarts.py")
+        ):
             return "airflow"
         if room == "contract" and "kubernetes" in nodeid.partition("[")[2]:
             return "cluster"

@@ -6,7 +6,6 @@ import base64
 import json
 import os
 import secrets
-import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -39,11 +38,16 @@ class AirflowOnTheNode:
     """A running Airflow in pods."""
 
     airflow: Airflow
-    """Its HTTP side: address, passwords, requests. Nothing of it is started by this object."""
+    """Its HTTP side: address, passwords, requests; and commands on this machine. Nothing is started by this object."""
     node: Node
     namespace: str
     dags: Path
     """The DAG folder of every component: files written here are parsed."""
+
+    @property
+    def airflows(self) -> tuple[Airflow, ...]:
+        """Return the one that runs in the pods."""
+        return (self.airflow,)
 
     @property
     def cluster(self) -> Cluster:
@@ -141,7 +145,8 @@ def airflow_on_the_node(
         progress("PostgreSQL and redis")
         running = _prepared(on.node, environment, dags)
         variables = {**_variables(running.airflow, database, broker), **(settings or {})}
-        _migrate(environment, on.node.home, variables)
+        running.airflow.environment.update(_outside(environment, on.node.home, variables))
+        _migrate(running.airflow)
         progress("the database")
         _apply(running, environment, variables)
         running.await_ready()
@@ -220,18 +225,15 @@ def _variables(airflow: Airflow, database: postgres.Postgres, broker: redis.Redi
     }
 
 
-def _migrate(environment: Path, home: Path, variables: Mapping[str, str]) -> None:
+def _outside(environment: Path, home: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a command of this Airflow on the machine itself."""
     outside = {"HOME": str(home), "AIRFLOW_HOME": str(home / "migration"), "PATH": f"{environment}/bin:/usr/bin:/bin"}
     inside = {name: value for name, value in variables.items() if name != "AIRFLOW__CORE__HOSTNAME_CALLABLE"}
-    done = subprocess.run(
-        [str(environment / "bin" / "python"), "-m", "airflow", "db", "migrate"],
-        env={**inside, **outside},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=SECONDS_TO_MIGRATE,
-        check=False,
-    )
+    return {**inside, **outside}
+
+
+def _migrate(airflow: Airflow) -> None:
+    done = airflow.run(str(airflow.python), "-m", "airflow", "db", "migrate", timeout=SECONDS_TO_MIGRATE)
     if done.returncode:
         raise NodeFailed(f"airflow db migrate ended with {done.returncode}:\n{done.stdout}{done.stderr}"[-4000:])
 

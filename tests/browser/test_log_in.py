@@ -16,18 +16,15 @@ from playwright.sync_api import Browser, expect
 from testenv import airflow_home, airflows
 from testenv.page_gallery import Gallery
 from tests.browser.conftest import Watched
+from tests.browser.in_airflow import ADDRESS, PATIENCE
 
 if TYPE_CHECKING:
     from testenv.airflow_home import Airflow
 
 pytestmark = pytest.mark.browser
 
-PATIENCE = 60_000
-"""Milliseconds for one answer of a busy machine."""
-IN_AIRFLOW = "/plugin/package-manager"
 
-
-@pytest.fixture(scope="module", params=airflows.PREPARE)
+@pytest.fixture(scope="module", params=[*airflows.PREPARE, pytest.param("3.3-fab", marks=pytest.mark.every_airflow)])
 def airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """Its web server alone."""
     with airflow_home.serving(airflows.prepare(request.param, tmp_path_factory.mktemp("home"), dags={})) as started:
@@ -51,7 +48,7 @@ def test_a_visitor_logs_in_by_the_link_and_sees_the_page(
     page.locator("input[name=username]").fill("admin")
     page.locator("input[name=password]").fill(airflow.passwords["admin"])
     page.locator("button[type=submit], input[type=submit]").first.click()
-    page.wait_for_url(lambda address: address.partition("?")[0].rstrip("/").endswith(IN_AIRFLOW))
+    page.wait_for_url(lambda address: address.partition("?")[0].rstrip("/").endswith(ADDRESS))
     heading = page.frame_locator("iframe").get_by_role("heading", name="Installed Packages")
     expect(heading).to_be_visible(timeout=PATIENCE)
     context.close()
@@ -65,4 +62,4 @@ def test_the_button_of_a_page_without_a_session_needs_no_airflow_version(
     page.goto(shown.address("not-logged-in", framed=framed))
     inner = page.frame_locator("iframe") if framed else page
     inner.get_by_role("button", name="Log in to Airflow").click()
-    page.wait_for_url(lambda address: address.endswith(IN_AIRFLOW))
+    page.wait_for_url(lambda address: address.endswith(ADDRESS))

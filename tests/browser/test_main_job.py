@@ -1,32 +1,26 @@
-"""The demo's job in a browser: each real Airflow, the real index, from an import error to a DAG that runs, and back.
-
-`SCREENSHOTS=directory` keeps a picture of each station.
-"""
+"""The demo's job in a browser: each real Airflow, the real index, from an import error to a DAG that runs, and back."""
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
+from playwright.sync_api import Browser, FrameLocator, Page, expect
 
-from testenv import airflow_home, airflows, demo
+from testenv import airflow_fab_home, airflow_home, airflows, demo
 from testenv.airflow2_home import Airflow2
 from testenv.airflow_home import Airflow
+from tests.browser.in_airflow import ADDRESS, PATIENCE, ROLLOUT, choose, frame_of, log_in, packages, picture, plan, see
 from tests.plugin import journey
 
 pytestmark = [pytest.mark.browser, pytest.mark.airflow, pytest.mark.real_index]
 
-PATIENCE = 60_000
-"""Milliseconds for one answer of a busy machine."""
-ROLLOUT = 240_000
-"""Milliseconds in which three components restart one after another, also on a busy machine."""
+
+WITH_FAB = pytest.param("3.3-fab", marks=pytest.mark.every_airflow)
 
 
-@pytest.fixture(scope="module", params=airflows.PREPARE)
+@pytest.fixture(scope="module", params=[*airflows.PREPARE, WITH_FAB])
 def demonstrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """What `make demo` starts, with a shorter soak."""
     prepared = airflows.prepare(
@@ -45,7 +39,7 @@ def admin(demonstrated: Airflow, chromium: Browser) -> Iterator[Page]:
     context = chromium.new_context(viewport={"width": 1440, "height": 1000}, base_url=demonstrated.url)
     context.set_default_timeout(60_000)
     page = context.new_page()
-    _log_in(page, demonstrated, "admin")
+    log_in(page, demonstrated, "admin")
     yield page
     context.close()
 
@@ -57,8 +51,8 @@ def test_the_admin_finds_the_page_in_airflows_menu(admin: Page, demonstrated: Ai
     else:
         admin.get_by_role("button", name="Admin").click()
         admin.get_by_role("menuitem", name="Package Manager").click()
-    _see(_frame(admin).get_by_role("heading", name="Installed Packages"))
-    _picture(admin, "1-empty")
+    see(frame_of(admin).get_by_role("heading", name="Installed Packages"))
+    picture(admin, "1-empty")
 
 
 def test_a_dag_that_could_not_be_imported_runs_after_its_package_was_added(admin: Page, demonstrated: Airflow) -> None:
@@ -66,26 +60,20 @@ def test_a_dag_that_could_not_be_imported_runs_after_its_package_was_added(admin
     journey.until(
         lambda: "table_demo.py" in journey.import_errors(demonstrated, token) or None, "the import error", seconds=90
     )
-    frame = _frame(admin)
-    frame.get_by_role("button", name="Add New Package").first.click()
-    frame.get_by_label("Package", exact=True).fill("prettytable")
-    _see(frame.get_by_role("radio").nth(1))
-    _picture(admin, "2-add")
-    frame.get_by_role("button", name="Add to change set").click()
-    frame.get_by_role("button", name="Review plan").click()
-
-    apply = frame.get_by_role("button", name="Apply and restart")
-    _see(apply)
+    frame = frame_of(admin)
+    choose(frame, "prettytable")
+    picture(admin, "2-add")
+    apply = plan(frame)
     for name in ("prettytable", "wcwidth"):
-        _see(frame.get_by_text(name, exact=True).first)
-    _picture(admin, "3-plan")
+        see(frame.get_by_text(name, exact=True).first)
+    picture(admin, "3-plan")
     apply.click()
 
-    _see(frame.get_by_text(re.compile("waiting for", re.IGNORECASE)).first, ROLLOUT)
-    _picture(admin, "4-progress")
+    see(frame.get_by_text(re.compile("waiting for", re.IGNORECASE)).first, ROLLOUT)
+    picture(admin, "4-progress")
     admin.reload()
-    _see(frame.get_by_text("Every component runs the new packages"), ROLLOUT)
-    _picture(admin, "5-done")
+    see(frame.get_by_text("Every component runs the new packages"), ROLLOUT)
+    picture(admin, "5-done")
 
     journey.until(
         lambda: "table_demo.py" not in journey.import_errors(demonstrated, token) or None, "no import error", seconds=60
@@ -95,50 +83,57 @@ def test_a_dag_that_could_not_be_imported_runs_after_its_package_was_added(admin
 
 
 def test_a_package_is_updated_by_its_dialog(admin: Page) -> None:
-    frame = _packages(admin)
+    frame = packages(admin)
     frame.get_by_role("button", name="Update prettytable").click()
-    _see(frame.get_by_role("dialog").get_by_text("Installed now:"))
+    see(frame.get_by_role("dialog").get_by_text("Installed now:"))
     frame.get_by_role("radio", name="3.16.0").check()
     frame.get_by_role("button", name="Add to change set").click()
     _planned_and_applied(frame)
-    row = _packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0")
-    _see(row)
+    row = packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0")
+    see(row)
 
 
 def test_a_package_is_removed_with_what_it_brought(admin: Page, demonstrated: Airflow) -> None:
     (demonstrated.home / "dags" / "table_demo.py").unlink()
-    frame = _packages(admin)
+    frame = packages(admin)
     frame.get_by_role("button", name="Remove prettytable").click()
     dialog = frame.get_by_role("dialog")
-    _see(dialog.get_by_text("wcwidth"))
-    _picture(admin, "6-remove")
+    see(dialog.get_by_text("wcwidth"))
+    picture(admin, "6-remove")
     dialog.get_by_role("button", name="Remove", exact=True).click()
     _planned_and_applied(frame)
-    expect(_packages(admin).get_by_text("wcwidth")).to_have_count(0, timeout=PATIENCE)
+    expect(packages(admin).get_by_text("wcwidth")).to_have_count(0, timeout=PATIENCE)
 
 
 def test_an_earlier_revision_is_restored(admin: Page) -> None:
-    frame = _frame(admin)
+    frame = frame_of(admin)
     frame.get_by_role("link", name="History").or_(frame.get_by_role("tab", name="History")).click()
-    _picture(admin, "7-history")
+    picture(admin, "7-history")
     frame.get_by_role("button", name="Restore to revision 2").click()
     frame.get_by_role("button", name="Make the plan").click()
     _applied(frame)
-    _see(_packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0"))
+    see(packages(admin).get_by_role("row").filter(has_text="prettytable==3.16.0"))
 
 
 def test_a_viewer_gets_a_page_that_says_so(demonstrated: Airflow, chromium: Browser) -> None:
     context = chromium.new_context(base_url=demonstrated.url)
     page = context.new_page()
-    _log_in(page, demonstrated, "viewer")
-    page.goto("/plugin/package-manager")
-    _see(_frame(page).get_by_text("You may not do this"))
-    _picture(page, "8-viewer")
+    log_in(page, demonstrated, "viewer")
+    page.goto(ADDRESS)
+    place: Page | FrameLocator = frame_of(page)
+    if demonstrated.environment.get("AIRFLOW__CORE__AUTH_MANAGER") == airflow_fab_home.AUTH_MANAGER:
+        page.wait_for_load_state("networkidle")
+        picture(page, "8-viewer-in-airflow")
+        expect(page.locator("iframe")).to_have_count(0)  # Airflow itself shows a viewer no plugin there
+        page.goto("/package-manager/")
+        place = page
+    see(place.get_by_text("You may not do this"))
+    picture(page, "8-viewer")
     context.close()
 
 
 def test_the_page_follows_airflows_theme(admin: Page, demonstrated: Airflow) -> None:
-    frame = _packages(admin)
+    frame = packages(admin)
     for theme in ("dark", "light"):
         if isinstance(demonstrated, Airflow2):
             admin.locator("div#themeToggleButton").click()
@@ -149,30 +144,7 @@ def test_the_page_follows_airflows_theme(admin: Page, demonstrated: Airflow) -> 
         assert admin.evaluate("getComputedStyle(document.documentElement).filter") == "none", (
             "else our colours are turned round"
         )
-        _picture(admin, f"9-{theme}")
-
-
-def _log_in(page: Page, airflow: Airflow, user: str) -> None:
-    page.goto("/")
-    page.locator("input[name=username]").fill(user)
-    page.locator("input[name=password]").fill(airflow.passwords[user])
-    page.locator("[type=submit]").click()
-    page.get_by_text("DAGs" if isinstance(airflow, Airflow2) else "Admin", exact=True).first.wait_for()
-
-
-def _see(locator: Locator, milliseconds: float = PATIENCE) -> None:
-    expect(locator).to_be_visible(timeout=milliseconds)
-
-
-def _frame(page: Page) -> FrameLocator:
-    return page.frame_locator("iframe")
-
-
-def _packages(page: Page) -> FrameLocator:
-    page.goto("/plugin/package-manager")
-    frame = _frame(page)
-    _see(frame.get_by_role("heading", name="Installed Packages"))
-    return frame
+        picture(admin, f"9-{theme}")
 
 
 def _planned_and_applied(frame: FrameLocator) -> None:
@@ -182,10 +154,4 @@ def _planned_and_applied(frame: FrameLocator) -> None:
 
 def _applied(frame: FrameLocator) -> None:
     frame.get_by_role("button", name="Apply and restart").click()
-    _see(frame.get_by_text("Every component runs the new packages"), ROLLOUT)
-
-
-def _picture(page: Page, name: str) -> None:
-    directory = os.environ.get("SCREENSHOTS")
-    if directory:
-        page.screenshot(path=str(Path(directory) / f"{name}.png"))
+    see(frame.get_by_text("Every component runs the new packages"), ROLLOUT)

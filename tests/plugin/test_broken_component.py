@@ -14,7 +14,28 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.airflow
 
 
-@pytest.mark.parametrize(("component", "driver"), [("scheduler", "cli"), ("api-server", "api-server")])
+AIRFLOW_2_TOO = ["airflow3", pytest.param("airflow2", marks=pytest.mark.every_airflow)]
+STATUS = {"webserver": 1}
+"""With which a component ends that a package killed: the webserver itself outlives the server that it started."""
+
+
+@pytest.fixture(scope="module")
+def airflow(request: pytest.FixtureRequest) -> Airflow:
+    """The one that a test names."""
+    started: Airflow = request.getfixturevalue(request.param)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("airflow", "component", "driver"),
+    [
+        ("airflow3", "scheduler", "cli"),
+        ("airflow3", "api-server", "api-server"),
+        pytest.param("airflow2", "scheduler", "cli", marks=pytest.mark.every_airflow),
+        ("airflow2", "webserver", "webserver"),
+    ],
+    indirect=["airflow"],
+)
 def test_it_comes_back_by_itself_with_those_before_it_and_the_rest_is_never_touched(
     airflow: Airflow, component: str, driver: str
 ) -> None:
@@ -28,7 +49,8 @@ def test_it_comes_back_by_itself_with_those_before_it_and_the_rest_is_never_touc
 
     assert done["state"] == "ROLLED_BACK", done["problem"]
     assert done["problem"]["code"] == "component-failed"
-    assert done["problem"]["detail"].startswith(f"{component}: the child ended with status 3")
+    ended = f"{component}: the child ended with status {STATUS.get(component, 3)}"
+    assert done["problem"]["detail"].startswith(ended)
     after = machine.reports(airflow)
     changed = {name for name, report in after.items() if report["child_pid"] != reports[name]["child_pid"]}
     assert changed == {"triggerer", component}
@@ -42,10 +64,11 @@ def test_it_comes_back_by_itself_with_those_before_it_and_the_rest_is_never_touc
     assert machine.nothing_is_left(airflow)
     assert len(machine.schedulers(airflow.home)) == 1
     said = journey.command(airflow, "status", identifier).stdout
-    assert f"{component}: the child ended with status 3" in said, "history says why"
+    assert ended in said, "history says why"
     assert journey.finished(airflow, token, "sleeps", run) == "success", "a task that ran meanwhile survives"
 
 
+@pytest.mark.parametrize("airflow", AIRFLOW_2_TOO, indirect=True)
 def test_one_that_hangs_at_its_start_comes_back_too(airflow: Airflow) -> None:
     """Its process lives and counts as ready; only Airflow's own heartbeat, which does not come, tells."""
     token = airflow.token("admin")
@@ -80,7 +103,7 @@ def _broken(airflow: Airflow, component: str, *, drives: bool) -> str:
     """Apply a package that breaks the component; the triggerer restarts before it. Return the operation's id."""
     limits: dict[str, Any] = {
         "components": f"triggerer,{component}",
-        "order": "worker, triggerer, scheduler, dag-processor, api-server",
+        "order": "worker, triggerer, scheduler, dag-processor, api-server, webserver",
     }
     planned = journey.command(airflow, "plan", "--add", f"breaks-{component}", "--output", "json", **limits)
     created: dict[str, Any] = journey.answered(planned)

@@ -20,6 +20,7 @@ import pytest
 from airflow_package_manager.plugin.celery_workers import EXECUTOR, alive
 from airflow_package_manager.plugin.executors import names
 from testenv import redis
+from testenv.airflow_home import Airflow
 from testenv.node import airflow_image
 from testenv.node.machine import MachineUnfit
 
@@ -46,6 +47,11 @@ class Desk:
 
     python: Path
     environment: dict[str, str]
+
+    @property
+    def airflows(self) -> tuple[Airflow, ...]:
+        """Return the one that it is."""
+        return (Airflow(Path(self.environment["AIRFLOW_HOME"]), self.python, 0, {}, self.environment),)
 
     def ask(self, *instances: int, **settings: str) -> tuple[list[dict[str, Any]], str]:
         """Return what each question found, and what the process logged."""

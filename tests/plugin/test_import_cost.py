@@ -3,11 +3,13 @@
 import json
 import statistics
 import subprocess
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from testenv import airflow_environment, airflows
+from testenv.airflow_home import Airflow
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 RUNS = 5
@@ -45,27 +47,36 @@ WEB = {"fastapi", "starlette", "flask", "flask_appbuilder"}
 OTHERS = [pytest.param(name, marks=pytest.mark.every_airflow) for name in airflows.SHORT_PATH]
 
 
+@dataclass
+class Measured:
+    """What the runs on one Airflow said."""
+
+    airflows: list[Airflow]
+    runs: list[dict[str, object]] = field(default_factory=list)
+
+
 @pytest.fixture(scope="module", params=airflows.PREPARE)
-def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
+def measured(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Measured:
     python = airflow_environment.build(request.param)
     home = tmp_path_factory.mktemp("airflow")
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(SOURCE), "AIRFLOW_HOME": str(home), "HOME": str(home)}
-    found = []
+    found = Measured([Airflow(home, python, 0, {}, environment)])
     for _ in range(RUNS + 1):  # the first one writes the byte code
         ended = subprocess.run(
             [str(python), "-c", SCRIPT], env=environment, capture_output=True, text=True, timeout=60, check=True
         )
-        found.append(json.loads(ended.stdout.splitlines()[-1]))
-    return found[1:]
+        found.runs.append(json.loads(ended.stdout.splitlines()[-1]))
+    del found.runs[0]
+    return found
 
 
-def test_it_imports_nothing_but_itself(measured: list[dict[str, object]]) -> None:
-    for run in measured:
+def test_it_imports_nothing_but_itself(measured: Measured) -> None:
+    for run in measured.runs:
         assert run["new"] == ["airflow_package_manager", "airflow_package_manager.plugin"]
 
 
-def test_it_costs_less_than_a_millisecond(measured: list[dict[str, object]]) -> None:
-    seconds = [run["seconds"] for run in measured]
+def test_it_costs_less_than_a_millisecond(measured: Measured) -> None:
+    seconds = [run["seconds"] for run in measured.runs]
     assert statistics.median(value for value in seconds if isinstance(value, float)) < LIMIT_SECONDS, seconds
 
 

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testenv.airflow2_home import Airflow2
 from tests.plugin import journey, machine
 
 if TYPE_CHECKING:
     from testenv.airflow_home import Airflow
 
 pytestmark = pytest.mark.airflow
+
+
+@pytest.fixture(scope="module", params=["airflow3", pytest.param("airflow2", marks=pytest.mark.every_airflow)])
+def airflow(request: pytest.FixtureRequest) -> Airflow:
+    """Each of them."""
+    started: Airflow = request.getfixturevalue(request.param)
+    return started
 
 
 @pytest.fixture
@@ -33,7 +41,8 @@ def test_what_would_move_airflow_is_refused_with_names_and_versions(airflow: Air
     problem = refused["problem"]
     assert problem["code"] == "resolution-impossible"
     said = str(problem)
-    for words in ("conflicting", "sqlalchemy", "<1.4", "apache-airflow-core"):
+    core = "apache-airflow 2.11" if isinstance(airflow, Airflow2) else "apache-airflow-core"
+    for words in ("conflicting", "sqlalchemy", "<1.4", core):
         assert words in said, problem
     assert refused["plan"] is None
 

@@ -56,6 +56,7 @@ async function follow(main, id, signal) {
   let operation = null;
   /** @type {Component[] | null} */
   let components = null;
+  let fresh = false;
   /** @type {Event[]} */
   let events = [];
   let shown = "";
@@ -74,14 +75,17 @@ async function follow(main, id, signal) {
     after = Math.max(after, ...news.events.map((one) => one.sequence ?? 0));
     if (changed || turn % 5 === 0 || operation === null) operation = await get(path, signal);
     const now = /** @type {Operation} */ (operation);
-    if ((ACTIVE.has(now.state) && (changed || turn % 2 === 0)) || now.state === "FAILED") {
+    const active = ACTIVE.has(now.state);
+    fresh &&= !changed; // once more at the end too: what was shown last is from before it
+    if ((active && (!fresh || turn % 2 === 0)) || (!fresh && components !== null) || now.state === "FAILED") {
       components = /** @type {import("../wire.d.ts").Components} */ (await get("components", signal)).components;
+      fresh = true;
     }
     turn += 1;
     pace = changed || now.state === "PLANNING" ? SOON : Math.min(pace * RARER, RAREST);
     if (signal.aborted) return false;
     draw(now);
-    return (now.state === "PLANNING" && now.label === null) || ACTIVE.has(now.state);
+    return (now.state === "PLANNING" && now.label === null) || active;
   };
 
   const draw = (/** @type {Operation} */ now) => {
