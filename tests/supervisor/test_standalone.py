@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_package_manager.errors import InvalidSetting
-from airflow_package_manager.installer import processes
+from airflow_package_manager.installer import processes, task_patience
 from airflow_package_manager.installer.generation import AIRFLOW_2, AIRFLOW_3, Generation, installed
 from airflow_package_manager.installer.standalone import environment_of, standalone
 from airflow_package_manager.settings import load
@@ -147,6 +147,28 @@ def test_what_is_configured_is_not_overruled(tmp_path: Path) -> None:
     assert given["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"] == "3"
     assert "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS" not in given
     assert given["AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT"] == "530"
+
+
+def test_what_airflow_itself_wrote_into_its_file_was_chosen_by_nobody(tmp_path: Path) -> None:
+    """It writes its own values for everything into the file that it makes; tasks would not outlive a restart then."""
+    home = {"AIRFLOW_HOME": str(tmp_path)}
+    fresh = environment_of(home, load(home), "127.0.0.1", 9, AIRFLOW_3)
+    made = configparser.ConfigParser()
+    for (section, name), value in task_patience.SHIPPED.items():
+        made.read_dict({section: {name: str(float(value))}})
+    with (tmp_path / "airflow.cfg").open("w") as file:
+        made.write(file)
+    assert environment_of(home, load(home), "127.0.0.1", 9, AIRFLOW_3) == fresh
+    assert int(fresh["AIRFLOW__WORKERS__EXECUTION_API_RETRIES"]) > task_patience.SHIPPED[task_patience.RETRIES]
+
+
+def test_the_address_that_airflow_2_wrote_into_its_file_was_chosen_by_nobody(tmp_path: Path) -> None:
+    home = {"AIRFLOW_HOME": str(tmp_path)}
+    file = tmp_path / "airflow.cfg"
+    for found, made in {"http://localhost:8080": "http://127.0.0.1:9", "http://airflow.example.com": None}.items():
+        file.write_text(f"[webserver]\nbase_url = {found}\n")
+        variables = environment_of(home, load(home), "127.0.0.1", 9, AIRFLOW_2)
+        assert variables.get("AIRFLOW__WEBSERVER__BASE_URL") == made
 
 
 def test_the_dag_processor_of_airflow_2_runs_by_itself_where_it_is_configured_to() -> None:

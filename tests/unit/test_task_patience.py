@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from airflow.configuration import conf
 from hypothesis import given
 from hypothesis import strategies as st
 from tenacity import RetryCallState, Retrying, wait_random_exponential
@@ -79,3 +80,13 @@ def test_what_people_copy_is_what_the_default_settings_need(page: str, form: str
     text = (REPOSITORY / page).read_text(encoding="utf-8")
     for key, value in task_patience.wanted(DEFAULTS).items():
         assert form.format(task_patience.variable(key), value) in text
+
+
+def test_airflow_ships_what_is_taken_for_chosen_by_nobody() -> None:
+    for (section, name), value in task_patience.SHIPPED.items():
+        assert float(conf.get_default_value(section, name)) == value, name
+
+
+@pytest.mark.parametrize(("text", "chosen"), [(None, False), ("5", False), ("5.0", False), ("6", True), ("${X}", True)])
+def test_only_another_value_than_airflows_own_was_chosen(text: str | None, *, chosen: bool) -> None:
+    assert task_patience.is_chosen(task_patience.RETRIES, text) is chosen

@@ -30,6 +30,8 @@ from airflow_package_manager.settings import Settings, airflow_home
 
 _PORTS = range(1, 65_536)
 """Port 0 would be another one for each who asks: the web server, its readiness, and the tasks."""
+_SHIPPED_BASE_URL = "http://localhost:8080"
+"""What Airflow 2 writes into the file that it makes: nobody chose it."""
 _TICK = 0.1
 _STEADY = 60.0
 _LONGEST_PAUSE = 30.0
@@ -80,13 +82,13 @@ def standalone(
 def environment_of(
     environ: Mapping[str, str], settings: Settings, host: str, port: int, generation: Generation
 ) -> dict[str, str]:
-    """Return the environment of all components; what is set there or in `airflow.cfg` already is not overruled."""
+    """Return the environment of all components; what somebody set there or in `airflow.cfg` is not overruled."""
     shown = f"[{host}]" if ":" in host else host
     configured = _configuration(environ)
     patience = {
         task_patience.variable(key): str(value)
         for key, value in task_patience.wanted(settings).items()
-        if generation.tasks_call_it and not configured.has_option(*key)
+        if generation.tasks_call_it and not task_patience.is_chosen(key, configured.get(*key, fallback=None))
     }
     environment = {**patience, **environ, generation.host: host, generation.port: str(port)}
     if task_patience.variable(generation.base_url) not in environ and not _configured_base_url(environ, generation):
@@ -220,7 +222,8 @@ def _ready_url(environment: Mapping[str, str], host: str, port: int, generation:
 
 
 def _configured_base_url(environ: Mapping[str, str], generation: Generation) -> str:
-    return _configuration(environ).get(*generation.base_url, fallback="").strip()
+    found = _configuration(environ).get(*generation.base_url, fallback="").strip()
+    return "" if found == _SHIPPED_BASE_URL else found
 
 
 def _configuration(environ: Mapping[str, str]) -> configparser.ConfigParser:

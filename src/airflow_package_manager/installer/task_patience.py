@@ -21,6 +21,16 @@ FAILED_HEARTBEATS: Key = ("workers", "max_failed_heartbeats")
 HEARTBEAT_TIMEOUT: Key = ("scheduler", "task_instance_heartbeat_timeout")
 TOKEN_LIFE: Key = ("execution_api", "jwt_expiration_time")
 
+SHIPPED: Mapping[Key, float] = {
+    RETRIES: 5,
+    WAIT_MIN: 1,
+    WAIT_MAX: 90,
+    FAILED_HEARTBEATS: 3,
+    HEARTBEAT_TIMEOUT: 300,
+    TOKEN_LIFE: 600,
+}
+"""Airflow's own values (3.1 to 3.3). It writes all of them into the `airflow.cfg` that it makes where there is none."""
+
 END_PATIENCE = 5
 """Seconds that what a child leaves behind gets after SIGTERM, and again after SIGKILL."""
 _WAIT = 5
@@ -50,6 +60,14 @@ def wanted(settings: Settings) -> Mapping[Key, int]:
         HEARTBEAT_TIMEOUT: max(300, heard_of),
         TOKEN_LIFE: max(600, _RENEWED_IN_THE_LAST * heard_of),
     }
+
+
+def is_chosen(key: Key, text: str | None) -> bool:
+    """Tell whether somebody chose the value that stands in `airflow.cfg`; None: none stands there."""
+    try:
+        return text is not None and float(text) != SHIPPED[key]
+    except ValueError:
+        return True
 
 
 def variable(key: Key) -> str:
