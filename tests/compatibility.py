@@ -85,7 +85,7 @@ def _started(item: pytest.Item) -> Iterable[Airflow]:
     request = item._request  # type: ignore[attr-defined]  # every fixture is there already: nothing is made
     values = [request.getfixturevalue(name) for name in request.fixturenames]
     named = [airflow for value in values for airflow in getattr(value, "airflows", ())]
-    return {value.home: value for value in (*values, *named) if isinstance(value, Airflow)}.values()
+    return {(value.home, value.python): value for value in (*values, *named) if isinstance(value, Airflow)}.values()
 
 
 @dataclass(eq=False)  # pytest keeps its plugins in sets

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from testenv import airflow_environment
+from testenv.airflow_home import Airflow
 from testenv.package_index import PackageIndexServer
 from tests.plugin import machine
 
@@ -80,8 +83,16 @@ print(json.dumps({
 """
 
 
+@dataclass(frozen=True)
+class Moved:
+    """What Airflow 3 found where Airflow 2.11 was, and those two."""
+
+    found: Mapping[str, Any]
+    airflows: tuple[Airflow, ...]
+
+
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> dict[str, Any]:
+def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Moved:
     """What Airflow 3 finds where Airflow 2.11 was."""
     home = tmp_path_factory.mktemp("moved")
     environ = {
@@ -96,30 +107,31 @@ def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexS
     _run(old, ["-m", "airflow", "db", "migrate"], environ)
     with machine.supervised(old, environ):
         before = _run(old, ["-c", _BEFORE], environ).splitlines()[-1]  # Airflow 2 logs there too
+    (home / "airflow.cfg").unlink()  # it names what only Airflow 2 has; Airflow 3 makes its own
     _run(new, ["-m", "airflow", "db", "migrate"], environ)
     with machine.supervised(new, environ):
-        found: dict[str, Any] = json.loads(_run(new, ["-c", _AFTER], environ, before).splitlines()[-1])
-    return found
+        found = json.loads(_run(new, ["-c", _AFTER], environ, before).splitlines()[-1])
+    return Moved(found, tuple(Airflow(home, python, 0, {}, environ) for python in (old, new)))
 
 
-def test_history_revisions_and_audit_record_stay(moved: dict[str, Any]) -> None:
-    assert moved["done"] == ["SUCCEEDED", 1, "admin", "# ours\n"]
-    assert moved["revisions"] == [1, 0]
-    kinds = [kind for kind, _ in moved["events"]]
+def test_history_revisions_and_audit_record_stay(moved: Moved) -> None:
+    assert moved.found["done"] == ["SUCCEEDED", 1, "admin", "# ours\n"]
+    assert moved.found["revisions"] == [1, 0]
+    kinds = [kind for kind, _ in moved.found["events"]]
     assert kinds[0] == "plan.requested"
     assert kinds[-1] == "operation.succeeded"
-    assert moved["events"][0][1] == "192.0.2.1"
+    assert moved.found["events"][0][1] == "192.0.2.1"
 
 
-def test_a_token_of_before_is_refused_and_says_why(moved: dict[str, Any]) -> None:
-    assert moved["waiting"] == ["PLANNED", "PLANNED"]
-    for code, detail in moved["refused"]:
+def test_a_token_of_before_is_refused_and_says_why(moved: Moved) -> None:
+    assert moved.found["waiting"] == ["PLANNED", "PLANNED"]
+    for code, detail in moved.found["refused"]:
         assert code == "stale-plan"
         assert "another version of Airflow" in detail
 
 
-def test_planning_goes_on_with_the_new_image(moved: dict[str, Any]) -> None:
-    assert moved["anew"] == ["PLANNED", None, True]
+def test_planning_goes_on_with_the_new_image(moved: Moved) -> None:
+    assert moved.found["anew"] == ["PLANNED", None, True]
 
 
 def _run(python: Path, arguments: list[str], environ: dict[str, str], text: str = "") -> str:
