@@ -7,7 +7,6 @@ import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,15 +102,17 @@ def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexS
         "AIRFLOW__PACKAGE_MANAGER__SOAK": "1",
         "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
     }
-    old, new = airflow_environment.build("2.11"), airflow_environment.build("3.3")
-    _run(old, ["-m", "airflow", "db", "migrate"], environ)
-    with machine.supervised(old, environ):
-        before = _run(old, ["-c", _BEFORE], environ).splitlines()[-1]  # Airflow 2 logs there too
-    (home / "airflow.cfg").unlink()  # it names what only Airflow 2 has; Airflow 3 makes its own
-    _run(new, ["-m", "airflow", "db", "migrate"], environ)
-    with machine.supervised(new, environ):
-        found = json.loads(_run(new, ["-c", _AFTER], environ, before).splitlines()[-1])
-    return Moved(found, tuple(Airflow(home, python, 0, {}, environ) for python in (old, new)))
+    old, new = (
+        Airflow(home, airflow_environment.build(version), 0, {}, {**environ, "AIRFLOW_CONFIG": str(home / version)})
+        for version in ("2.11", "3.3")  # each with a file of its own, in which it writes what only it has
+    )
+    _run(old, "-m", "airflow", "db", "migrate")
+    with machine.supervised(old.python, old.environment):
+        before = _run(old, "-c", _BEFORE).splitlines()[-1]  # Airflow 2 logs there too
+    _run(new, "-m", "airflow", "db", "migrate")
+    with machine.supervised(new.python, new.environment):
+        found = json.loads(_run(new, "-c", _AFTER, text=before).splitlines()[-1])
+    return Moved(found, (old, new))
 
 
 def test_history_revisions_and_audit_record_stay(moved: Moved) -> None:
@@ -134,9 +135,10 @@ def test_planning_goes_on_with_the_new_image(moved: Moved) -> None:
     assert moved.found["anew"] == ["PLANNED", None, True]
 
 
-def _run(python: Path, arguments: list[str], environ: dict[str, str], text: str = "") -> str:
+def _run(airflow: Airflow, *arguments: str, text: str = "") -> str:
+    command = [str(airflow.python), *arguments]
     ended = subprocess.run(
-        [str(python), *arguments], env=environ, input=text, capture_output=True, text=True, timeout=300, check=False
+        command, env=airflow.environment, input=text, capture_output=True, text=True, timeout=300, check=False
     )
     assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-4000:]
     return ended.stdout
