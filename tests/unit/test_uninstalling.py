@@ -66,29 +66,21 @@ def test_what_a_restart_would_meet_is_met_before_anything_is_removed() -> None:
     assert remains.there == ["locks", "text"]
 
 
-def test_a_component_that_fails_keeps_what_it_may_need() -> None:
+@pytest.mark.parametrize(
+    ("fails", "stamp_of_worker"), [("worker", None), ("scheduler", 1)], ids=["the last one", "the first one"]
+)
+def test_a_component_that_fails_keeps_what_it_may_need_and_takes_no_other_one_down(
+    fails: str, stamp_of_worker: int | None
+) -> None:
     app, remains = installed()
-    app.target.misbehave("worker", Behaviour.SUPERVISOR_DIES)
+    app.target.misbehave(fails, Behaviour.SUPERVISOR_DIES)
     lock_changes(app)
     for _ in range(4):
         found = app.manager.uninstall(ADMIN, text=False)
         app.clock.sleep(30)
     assert isinstance(found, Unsettled)
-    assert found.component == "worker"
-    assert app.target.stamp("worker").revision is None
-    assert remains.there == ["locks", "text"]
-
-
-def test_a_component_that_fails_takes_no_other_one_down() -> None:
-    app, remains = installed()
-    app.target.misbehave("scheduler", Behaviour.SUPERVISOR_DIES)
-    lock_changes(app)
-    for _ in range(3):
-        found = app.manager.uninstall(ADMIN, text=False)
-        app.clock.sleep(30)
-    assert isinstance(found, Unsettled)
-    assert found.component == "scheduler"
-    assert app.target.stamp("worker").revision == 1
+    assert found.component == fails
+    assert app.target.stamp("worker").revision == stamp_of_worker
     assert remains.there == ["locks", "text"]
 
 
