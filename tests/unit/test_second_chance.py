@@ -67,8 +67,7 @@ def test_there_is_no_third_chance(tmp_path: Path) -> None:
     assert "1 failed, 1 rerun" in said
 
 
-def test_what_starts_nothing_has_one_chance(tmp_path: Path) -> None:
+def test_a_test_of_any_other_room_has_one_chance(tmp_path: Path) -> None:
     status, said = run(tmp_path, "unit", many=1, failures=1)
     assert status == 1, said
-    assert "1 failed" in said
-    assert "rerun" not in said.rpartition("=====")[0].splitlines()[-1]
+    assert "1 failed in" in said
