@@ -23,12 +23,12 @@ $(VENV)/.node: package.json package-lock.json | $(READY)
 demo: $(READY) ## Start a real Airflow with a DAG that lacks a package, on loopback (AIRFLOW=2.11: that one)
 	$(BIN)/python -m testenv.demo $(AIRFLOW)
 
-demo-kubernetes: $(READY) ## Start a real Airflow in real pods on this machine (Linux, root), on loopback
-	$(BIN)/python -m testenv.node
+demo-kubernetes: $(READY) ## Start a real Airflow in real pods on this machine (Linux, root), on loopback (AIRFLOW=2.11: that one)
+	$(BIN)/python -m testenv.node $(AIRFLOW)
 
-test-node: $(READY) ## The main job on a real Airflow in real pods (Linux, root; skipped elsewhere)
+test-node: $(READY) ## The main job on a real Airflow 3 in real pods (Linux, root; skipped elsewhere)
 	$(BIN)/python -m testenv.node prepare
-	$(BIN)/python -m pytest tests/node
+	$(BIN)/python -m pytest tests/node -m 'not every_airflow'
 
 test: lint ## Everything: lint, types, import contracts, every test (real pods: test-node; each Airflow: compatibility)
 	$(BIN)/python -m pytest -m 'not node and not every_airflow' --numprocesses 2 --dist loadscope --durations 40
@@ -55,6 +55,7 @@ compatibility: $(READY) ## Run what starts an Airflow on each of them, and write
 	rm -f docs/compatibility.md
 	$(BIN)/python -m pytest tests/plugin tests/browser -m 'airflow or not browser' --compatibility docs/compatibility.md
 	$(BIN)/python -m testenv.node prepare
+	$(BIN)/python -m testenv.node prepare 2.11
 	$(BIN)/python -m pytest tests/node --compatibility docs/compatibility.md
 
 bench: $(READY) ## Measure, as ratios against the bare tools
@@ -65,6 +66,8 @@ lock: $(READY) ## Pin the development environment anew
 		requirements/dev.in --output-file requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		requirements/node.in --output-file requirements/node.txt
+	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
+		requirements/node-2.11.in --output-file requirements/node-2.11.txt
 	for version in 3.3 3.3-fab 2.11; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 requirements/airflow-$$version.in --output-file requirements/airflow-$$version.txt; done
 	for then in 3.2:2026-05-31 3.1:2026-03-31 3.1-fab:2026-03-31; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \

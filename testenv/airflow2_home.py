@@ -90,6 +90,24 @@ def cookies(reply: Reply) -> str:
     return "; ".join(f"{name}={morsel.value}" for name, morsel in jar.items())
 
 
+def dag(text: str) -> str:
+    """Return a DAG file that may be written for Airflow 3, as Airflow 2 can import it."""
+    return text.replace("from airflow.sdk import", "from airflow.decorators import")
+
+
+def variables(address: str, port: int) -> dict[str, str]:
+    """Return the environment of an Airflow 2 whose webserver has this address and port on loopback."""
+    return {
+        "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
+        "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
+        "AIRFLOW__WEBSERVER__BASE_URL": address,
+        "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
+        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
+        "AIRFLOW__WEBSERVER__WORKERS": "2",
+        "AIRFLOW__API__AUTH_BACKENDS": _BACKENDS,
+    }
+
+
 def prepare(
     home: Path,
     python: Path,
@@ -105,19 +123,8 @@ def prepare(
     port = free_port()
     roles = roles_of(users)
     passwords = {name: secrets.token_urlsafe(9) for name in roles}
-    for_airflow_2 = {
-        name: text.replace("from airflow.sdk import", "from airflow.decorators import") for name, text in dags.items()
-    }
-    environment = make(home, python, for_airflow_2) | {
-        "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
-        "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
-        "AIRFLOW__WEBSERVER__BASE_URL": f"http://127.0.0.1:{port}",
-        "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",
-        "AIRFLOW__WEBSERVER__WEB_SERVER_PORT": str(port),
-        "AIRFLOW__WEBSERVER__WORKERS": "2",
-        "AIRFLOW__API__AUTH_BACKENDS": _BACKENDS,
-        **(settings or {}),
-    }
+    environment = make(home, python, {name: dag(text) for name, text in dags.items()})
+    environment |= {**variables(f"http://127.0.0.1:{port}", port), **(settings or {})}
     airflow = Airflow2(home, python, port, passwords, environment, log=home / "standalone.log")
     migrate(airflow)
     fab_users.add(airflow, roles)

@@ -1,6 +1,7 @@
 """`make demo-kubernetes`: a real Airflow in real pods, with a DAG that lacks a package, until Ctrl-C.
 
-`python -m testenv.node prepare` only installs and builds what is missing, which takes minutes once per machine.
+`python -m testenv.node prepare` only installs and builds what is missing, which takes minutes once per machine. Each
+takes another version of Airflow as its last word.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from types import FrameType
 from testenv.demo import DAG
 from testenv.node import why_not
 from testenv.node.airflow import AirflowOnTheNode, airflow_on_the_node, node_with_image, prepare
+from testenv.node.versions import NEWEST, VERSIONS
 
 
 def main() -> int:
@@ -21,15 +23,16 @@ def main() -> int:
     if reason is not None:
         print(f"There can be no real node here: {reason}.", file=sys.stderr)
         return 0 if "prepare" in sys.argv[1:] else 1
+    version = next((VERSIONS[word] for word in sys.argv[1:] if word in VERSIONS), NEWEST)
     if "prepare" in sys.argv[1:]:
-        prepare()
+        prepare(version)
         return 0
     signal.signal(signal.SIGTERM, _interrupt)
     print("Starting a Kubernetes with this machine as its node (what is missing is built, which takes minutes) …")
     started = time.monotonic()
     try:
         with (
-            node_with_image(say=True) as on,
+            node_with_image(version, say=True) as on,
             airflow_on_the_node(on, dags={"table_demo.py": DAG}, say=True) as running,
         ):
             _tell(running, time.monotonic() - started)

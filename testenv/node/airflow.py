@@ -1,4 +1,4 @@
-"""A whole Airflow in real pods: PostgreSQL and redis beside them, six pods, users, DAGs, all on loopback."""
+"""A whole Airflow in real pods: PostgreSQL and redis beside them, users, DAGs, all on loopback."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from testenv import postgres, redis
 from testenv.airflow_home import Airflow, free_port
 from testenv.cluster import Cluster, build, control_plane
 from testenv.node import airflow_image, machine, manifests, task_pods
-from testenv.node.components import COMPONENTS, Component
+from testenv.node.components import Component
 from testenv.node.enclosure import NodeFailed
 from testenv.node.manifests import Object, Places
 from testenv.node.node import Node, real_node
+from testenv.node.versions import NEWEST, USERS, Version
 
 SECONDS_TO_START = 300.0
 SECONDS_TO_MIGRATE = 180.0
 MAXIMUM_RESTARTS = 1
 """Of one container, while everything starts at once."""
-USERS = ("admin", "viewer")
 TASK = "kubernetes_executor"
 """Label of a pod that the KubernetesExecutor made."""
 _TICK = 0.5
@@ -40,6 +40,7 @@ class AirflowOnTheNode:
     airflow: Airflow
     """Its HTTP side: address, passwords, requests; and commands on this machine. Nothing is started by this object."""
     node: Node
+    version: Version
     namespace: str
     dags: Path
     """The DAG folder of every component: files written here are parsed."""
@@ -75,7 +76,7 @@ class AirflowOnTheNode:
     def await_ready(self, seconds: float = SECONDS_TO_START) -> None:
         """Wait until each component has all its pods Ready on its newest template; raises `NodeFailed` with why."""
         deadline = time.monotonic() + seconds
-        while not all(_settled(self.workload(component)) for component in COMPONENTS):
+        while not all(_settled(self.workload(component)) for component in self.version.components):
             if time.monotonic() > deadline or any(_restarts(pod) > MAXIMUM_RESTARTS for pod in self.pods()):
                 raise NodeFailed(f"Airflow does not get ready (waited at most {seconds:.0f} s)\n{self.describe()}")
             time.sleep(_TICK)
@@ -106,33 +107,35 @@ class NodeWithImage:
     """A node that has the image of Airflow's pods."""
 
     node: Node
+    version: Version
+    """Of the Airflow."""
     environment: Path
     """The virtual environment that pods mount, which also runs on this machine."""
 
 
 @contextmanager
-def node_with_image(*, say: bool = False) -> Iterator[NodeWithImage]:
+def node_with_image(version: Version = NEWEST, *, say: bool = False) -> Iterator[NodeWithImage]:
     """Bring up a control plane and this machine as its node, with the image; all is gone at the end.
 
     With `say`, progress is printed. Raises `machine.MachineUnfit` where that cannot be, and `NodeFailed` with the ends
     of the logs. Call it from the main thread.
     """
     progress = _Progress(loud=say)
-    environment = prepare()
+    environment = prepare(version)
     progress("programs and the image's environment")
     with control_plane(fake_node=False) as cluster:
         progress("the control plane")
         with real_node(cluster) as node:
-            node.load(airflow_image.write(node.home / "airflow.tar"))
+            node.load(airflow_image.write(node.home / "airflow.tar", version.image))
             progress("the node")
-            yield NodeWithImage(node, environment)
+            yield NodeWithImage(node, version, environment)
 
 
 @contextmanager
 def airflow_on_the_node(
     on: NodeWithImage, *, dags: Mapping[str, str], settings: Mapping[str, str] | None = None, say: bool = False
 ) -> Iterator[AirflowOnTheNode]:
-    """Bring up a whole Airflow in six pods; its processes outside of pods are gone at the end, its pods with the node.
+    """Bring up a whole Airflow in pods; its processes outside of pods are gone at the end, its pods with the node.
 
     `settings` are environment variables of every component, ours or Airflow's; with `say`, progress is printed. Raises
     `NodeFailed` with states and logs. Call it from the main thread.
@@ -143,23 +146,24 @@ def airflow_on_the_node(
         database = last.enter_context(postgres.server())
         broker = last.enter_context(redis.server())
         progress("PostgreSQL and redis")
-        running = _prepared(on.node, environment, dags)
-        variables = {**_variables(running.airflow, database, broker), **(settings or {})}
+        running = _prepared(on, dags)
+        variables = {**_variables(running, database, broker), **(settings or {})}
         running.airflow.environment.update(_outside(environment, on.node.home, variables))
         _migrate(running.airflow)
+        on.version.add_users(running.airflow)
         progress("the database")
         _apply(running, environment, variables)
         running.await_ready()
         running.airflow.wait_until_healthy()
-        progress("six pods")
+        progress(f"{len(running.pods())} pods")
         yield running
 
 
-def prepare() -> Path:
+def prepare(version: Version = NEWEST) -> Path:
     """Install and build what is missing; returns the virtual environment of the image. Raises `MachineUnfit`."""
     machine.make_ready()
     build.programs(*(name for name in build.CONTROL_PLANE if name != "kwok"), *build.NODE)
-    return airflow_image.environment()
+    return airflow_image.environment(version.pins)
 
 
 class _Progress:
@@ -174,53 +178,38 @@ class _Progress:
         self._since = now
 
 
-def _prepared(node: Node, environment: Path, dags: Mapping[str, str]) -> AirflowOnTheNode:
-    """Make the directories that pods see, and the users."""
-    home = node.home / "airflow"
+def _prepared(on: NodeWithImage, dags: Mapping[str, str]) -> AirflowOnTheNode:
+    """Make the directories that pods see, and the users' passwords."""
+    home = on.node.home / "airflow"
     for name in ("dags", "logs", "users"):
         (home / name).mkdir(parents=True)
         os.chown(home / name, airflow_image.USER, 0)
     for name, text in dags.items():
-        (home / "dags" / name).write_text(text, encoding="utf-8")
+        (home / "dags" / name).write_text(on.version.dag(text), encoding="utf-8")
     passwords = {name: secrets.token_urlsafe(9) for name in USERS}
     file = home / "users" / "passwords.json"
     file.touch(mode=0o600)
     file.write_text(json.dumps(passwords), encoding="utf-8")
     os.chown(file, airflow_image.USER, 0)
-    airflow = Airflow(home, environment / "bin" / "python", free_port(), passwords, {})
-    return AirflowOnTheNode(airflow, node, manifests.NAMESPACE, home / "dags")
+    airflow = on.version.airflow(home, on.environment / "bin" / "python", free_port(), passwords, {})
+    return AirflowOnTheNode(airflow, on.node, on.version, manifests.NAMESPACE, home / "dags")
 
 
-def _variables(airflow: Airflow, database: postgres.Postgres, broker: redis.Redis) -> dict[str, str]:
+def _variables(running: AirflowOnTheNode, database: postgres.Postgres, broker: redis.Redis) -> dict[str, str]:
     """Return the environment that all components share."""
-    here = f"http://127.0.0.1:{airflow.port}"
     return {
-        "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor,KubernetesExecutor",
         "AIRFLOW__CORE__FERNET_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__PARALLELISM": "4",
         "AIRFLOW__CORE__DAGS_FOLDER": f"{airflow_image.HOME}/dags",
         "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
         "AIRFLOW__CORE__HOSTNAME_CALLABLE": "pod_name.of_this_pod",
-        "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{here}/execution/",
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_USERS": ",".join(f"{name}:{name}" for name in USERS),
-        "AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE": f"{airflow_image.HOME}/users/passwords.json",
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database.url(),
         "AIRFLOW__CELERY__BROKER_URL": broker.url,
         "AIRFLOW__CELERY__RESULT_BACKEND": f"db+{database.url()}",
         "AIRFLOW__CELERY__WORKER_CONCURRENCY": "1",
-        "AIRFLOW__API__HOST": "127.0.0.1",
-        "AIRFLOW__API__PORT": str(airflow.port),
-        "AIRFLOW__API__BASE_URL": here,
-        "AIRFLOW__API__SECRET_KEY": secrets.token_urlsafe(24),
-        "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(48),
-        "AIRFLOW__DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "5",
-        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
-        # The api-server restarts too: tasks that end meanwhile shall find it again.
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
-        "AIRFLOW__WORKERS__EXECUTION_API_RETRY_WAIT_MAX": "5",
-        "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "20",
-        **task_pods.SETTINGS,
+        **task_pods.variables(running.version),
+        **running.version.variables(running.airflow.url, running.airflow.port),
         **{name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ},
     }
 
@@ -242,12 +231,17 @@ def _apply(running: AirflowOnTheNode, environment: Path, variables: Mapping[str,
     admin, namespace = running.cluster.admin, running.namespace
     home = running.airflow.home
     port = urlsplit(running.cluster.url).port or 443
-    places = Places(environment, home / "dags", home / "logs", home / "users", running.airflow.port, port)
+    version = running.version
+    places = Places(version, environment, home / "dags", home / "logs", home / "users", running.airflow.port, port)
     admin.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
-    around = (*manifests.secrets(namespace, variables), *manifests.accounts(namespace), *task_pods.launching(namespace))
+    around = (
+        *manifests.secrets(namespace, variables),
+        *manifests.accounts(namespace, version),
+        *task_pods.launching(namespace),
+    )
     for body in (*around, task_pods.config_map(namespace, places)):
         admin.apply(body)
-    for component in COMPONENTS:
+    for component in version.components:
         admin.apply(manifests.workload(component, namespace, places))
 
 

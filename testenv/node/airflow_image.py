@@ -20,14 +20,12 @@ from testenv.airflow_environment import REPOSITORY, cache_directory
 from testenv.node import archive
 from testenv.node.machine import MachineUnfit
 
-TAG = "localhost/airflow-package-manager:3.3.2"
 USER = 50_000
 """As in the official image; its group is 0."""
 ENVIRONMENT = "/home/airflow/.local"
 """Where the official image has it."""
 HOME = "/opt/airflow"
 PROBES = "/opt/testenv"
-PINS = REPOSITORY / "requirements" / "node.txt"
 INSIDE = Path(__file__).parent / "inside"
 KEPT_SECONDS = 3 * 3600
 """An environment that was asked for more recently may be mounted into pods: it stays."""
@@ -46,8 +44,8 @@ _PASSWD = (
 _SECONDS = 900.0
 
 
-def write(path: Path) -> Path:
-    """Write the archive of the image; returns its path."""
+def write(path: Path, tag: str) -> Path:
+    """Write the archive of the image with this name and tag; returns its path."""
     links = {name: str(Path(f"/{name}").readlink()) for name in _MERGED if Path(f"/{name}").is_symlink()}
     directories = dict.fromkeys(_DIRECTORIES, 0o775) | {"tmp": 0o1777, "var/tmp": 0o1777}
     files = {"etc/passwd": _PASSWD.encode(), "etc/group": b"root:x:0:\nnogroup:x:65534:\n"}
@@ -69,7 +67,7 @@ def write(path: Path) -> Path:
             "LANG=C.UTF-8",
         ],
     }
-    return archive.write(path, TAG, archive.Layer(directories, links, files), settings)
+    return archive.write(path, tag, archive.Layer(directories, links, files), settings)
 
 
 def mounts(environment: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -83,22 +81,22 @@ def mounts(environment: Path) -> tuple[list[dict[str, Any]], list[dict[str, Any]
     return volumes, targets
 
 
-def environment() -> Path:
-    """Return the virtual environment with Airflow and our wheel, of this checkout; builds what is missing.
+def environment(pins: Path) -> Path:
+    """Return the virtual environment with an Airflow and our wheel, of this checkout; builds what is missing.
 
     The Airflow alone takes half a minute and is kept; our wheel is put onto a copy of it, whose files are links.
     """
     root = cache_directory() / "node"
     root.mkdir(parents=True, exist_ok=True)
     python = _python()
-    base_digest = hashlib.sha256(os.path.realpath(python).encode() + PINS.read_bytes())
+    base_digest = hashlib.sha256(os.path.realpath(python).encode() + pins.read_bytes())
     base = root / f"airflow-{base_digest.hexdigest()[:16]}"
     image = root / f"image-{_digest(base_digest.hexdigest())[:16]}"
     with (root / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (base / "complete").exists():
             print("Building an Airflow for pods (once per machine)", flush=True)
-            _install_airflow(base, python)
+            _install_airflow(base, python, pins)
         if not (image / "complete").exists():
             _install_wheel(image, base)
         for kept in (base, image):
@@ -114,10 +112,10 @@ def _python() -> Path:
     return found
 
 
-def _install_airflow(base: Path, python: Path) -> None:
+def _install_airflow(base: Path, python: Path, pins: Path) -> None:
     shutil.rmtree(base, ignore_errors=True)
     _uv("venv", "--quiet", "--relocatable", "--python", str(python), str(base))
-    _install(base, "--requirement", str(PINS))
+    _install(base, "--requirement", str(pins))
     (base / "complete").touch()
 
 

@@ -1,4 +1,4 @@
-"""The components of an Airflow with Celery, as the official chart runs them: kind, strategy, grace, probe."""
+"""The components of Airflows with Celery, as the official chart runs them: kind, strategy, grace, probe."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class Component:
     grace: int
     """Seconds between SIGTERM and SIGKILL."""
     probe: Sequence[str] = ()
-    """Command of its startup probe; the api-server is asked by HTTP."""
+    """Command of its startup probe."""
+    answers: str = ""
+    """Of a web server: the path that is asked instead, then and later."""
     replicas: int = 1
     strategy: Mapping[str, Any] | None = None
 
@@ -48,7 +50,12 @@ def _rolling(surge: int | str, unavailable: int | str) -> Mapping[str, Any]:
     return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": surge, "maxUnavailable": unavailable}}
 
 
-COMPONENTS = (
+def _web_server(name: str, values: str, arguments: str, answers: str) -> Component:
+    # The pods share the network of the node: a second web server could not have the port of the first.
+    return Component(name, values, arguments, "Deployment", 30, answers=answers, strategy=_rolling(0, 1))
+
+
+_EXECUTING = (
     Component("scheduler", "scheduler", "scheduler --skip-serve-logs", "Deployment", 10, _job("SchedulerJob")),
     Component(
         "worker",
@@ -60,6 +67,9 @@ COMPONENTS = (
         replicas=2,
     ),
     Component("triggerer", "triggerer", "triggerer --skip-serve-logs", "StatefulSet", 30, _job("TriggererJob")),
+)
+COMPONENTS = (
+    *_EXECUTING,
     Component(
         "dag-processor",
         "dagProcessor",
@@ -69,6 +79,8 @@ COMPONENTS = (
         _job("DagProcessorJob"),
         strategy=_rolling("100%", "50%"),
     ),
-    # The pods share the network of the node: a second api-server could not have the port of the first.
-    Component("api-server", "apiServer", "api-server --workers 1", "Deployment", 30, strategy=_rolling(0, 1)),
+    _web_server("api-server", "apiServer", "api-server --workers 1", "/api/v2/version"),
 )
+"""Airflow 3's."""
+COMPONENTS_2 = (*_EXECUTING, _web_server("webserver", "webserver", "webserver", "/health"))
+"""Airflow 2's: its scheduler parses DAG files itself."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import secrets
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from testenv.node import machine
@@ -73,9 +75,19 @@ class Containerd:
         """Load the images of an archive as `docker save` writes it; raises `NodeFailed`."""
         self._ctr("images", "import", "--snapshotter=overlayfs", str(archive))
 
+    def execute(self, container: str, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command in a running container, as its user and in its environment; return what it said."""
+        pipes = self.socket.parent / "pipes"  # both see this directory, and `ctr` no other of the runtime's
+        pipes.mkdir(exist_ok=True)
+        called = ("--fifo-dir", str(pipes), "--exec-id", f"exec-{secrets.token_hex(6)}")
+        return self._run("tasks", "exec", *called, container, *command)
+
     def _ctr(self, *arguments: str) -> str:
-        command = [machine.program("ctr"), "--address", str(self.socket), "--namespace", NAMESPACE, *arguments]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)
+        done = self._run(*arguments)
         if done.returncode:
-            raise NodeFailed(f"'{' '.join(command)}' ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
+            raise NodeFailed(f"'{' '.join(done.args)}' ended with {done.returncode}: {done.stderr.strip()[-2000:]}")
         return done.stdout
+
+    def _run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [machine.program("ctr"), "--address", str(self.socket), "--namespace", NAMESPACE, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=False)

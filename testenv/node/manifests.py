@@ -17,7 +17,8 @@ from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEF
 from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
 from airflow_package_manager.adapters.kubernetes.manifests import manifests as shipped
 from testenv.node import airflow_image
-from testenv.node.components import COMPONENTS, RELEASE, Component
+from testenv.node.components import RELEASE, Component
+from testenv.node.versions import Version
 
 Object = dict[str, Any]
 NAMESPACE = "data-orchestration"
@@ -36,29 +37,31 @@ _TOKEN_SECONDS = 3600
 
 @dataclass(frozen=True)
 class Places:
-    """Directories of the node that pods see, and the ports on loopback."""
+    """What pods run: directories of the node that they see, and the ports on loopback."""
 
+    version: Version
     environment: Path
     """The virtual environment of the image."""
     dags: Path
     logs: Path
     users: Path
-    api_port: int
+    web_port: int
     cluster_port: int
 
 
-def installation(namespace: str) -> Installation:
+def installation(namespace: str, version: Version) -> Installation:
     """Return what fills the files that we ship in for these workloads."""
     return Installation(
         namespace=namespace,
-        account=f"{RELEASE}-api-server",
+        account=version.web_server.workload,
         config_map=CONFIG_MAP,
         workloads={
-            kind: tuple(component.workload for component in COMPONENTS if component.kind == kind.name)
+            kind: tuple(component.workload for component in version.components if component.kind == kind.name)
             for kind in (DEPLOYMENT, STATEFUL_SET)
         },
         template=(DEPLOYMENT, f"{RELEASE}-scheduler"),
-        image=airflow_image.TAG,
+        image=version.image,
+        web_server=version.web_server.name,
     )
 
 
@@ -76,13 +79,13 @@ def secrets(namespace: str, environment: Mapping[str, str]) -> list[Object]:
     ]
 
 
-def accounts(namespace: str) -> list[Object]:
-    """Return a service account for each component, and the Role and policies that we ship for the api-server's."""
+def accounts(namespace: str, version: Version) -> list[Object]:
+    """Return a service account for each component, and the Role and policies that we ship for the web server's."""
     made = [
         {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": one.workload, "namespace": namespace}}
-        for one in COMPONENTS
+        for one in version.components
     ]
-    return [*made, *filter(None, yaml.safe_load_all(shipped(installation(namespace))))]
+    return [*made, *filter(None, yaml.safe_load_all(shipped(installation(namespace, version))))]
 
 
 def workload(component: Component, namespace: str, places: Places) -> Object:
@@ -105,9 +108,9 @@ def workload(component: Component, namespace: str, places: Places) -> Object:
     return {"apiVersion": "apps/v1", "kind": component.kind, "metadata": metadata, "spec": spec}
 
 
-def values(namespace: str) -> Object:
+def values(namespace: str, version: Version) -> Object:
     """Return the values for the official chart that we ship, filled in for these workloads."""
-    found: Object = yaml.safe_load(manifest("values-official.yaml", installation(namespace)))
+    found: Object = yaml.safe_load(manifest("values-official.yaml", installation(namespace, version)))
     return found
 
 
@@ -116,7 +119,7 @@ def pod(name: str, key: str, namespace: str, places: Places) -> Object:
 
     Its one container is called `name`; it has no command yet.
     """
-    shipped_values = values(namespace)
+    shipped_values = values(namespace, places.version)
     image_volumes, image_mounts = airflow_image.mounts(places.environment)
     volumes = [*image_volumes, *shipped_values["volumes"]]
     mounts = [*image_mounts, *shipped_values["volumeMounts"]]
@@ -132,7 +135,7 @@ def pod(name: str, key: str, namespace: str, places: Places) -> Object:
         "containers": [
             {
                 "name": name,
-                "image": airflow_image.TAG,
+                "image": places.version.image,
                 "envFrom": [{"secretRef": {"name": ENVIRONMENT_SECRET}}],
                 "env": [
                     {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
@@ -152,15 +155,15 @@ def _pod(component: Component, namespace: str, places: Places) -> Object:
     main["startupProbe"] = _startup(component, places)
     if component.name == "worker":  # only the parent hears SIGTERM, so that running tasks finish
         main["env"].append({"name": "DUMB_INIT_SETSID", "value": "0"})
-    if component.name in {"api-server", "scheduler"}:  # the one drives, the other makes task pods
+    if component.answers or component.name == "scheduler":  # the one drives, the other makes task pods
         main["env"] += [
             {"name": "KUBERNETES_SERVICE_HOST", "value": "127.0.0.1"},
             {"name": "KUBERNETES_SERVICE_PORT", "value": str(places.cluster_port)},
         ]
         made["volumes"].append({"name": "account", "projected": {"sources": _account()}})
         main["volumeMounts"].append({"name": "account", "mountPath": ACCOUNT, "readOnly": True})
-    if component.name == "api-server":
-        main["readinessProbe"] = {"httpGet": _version(places), "periodSeconds": 5, "timeoutSeconds": 10}
+    if component.answers:
+        main["readinessProbe"] = {"httpGet": _asked(component, places), "periodSeconds": 5, "timeoutSeconds": 10}
     if component.name == "scheduler":
         made["volumes"].append({"name": "config", "configMap": {"name": CONFIG}})
         main["volumeMounts"].append(
@@ -184,12 +187,13 @@ def installer(container: Mapping[str, Any], image_mounts: Sequence[Object]) -> O
 
 def _startup(component: Component, places: Places) -> Object:
     """Return a probe that lasts until the component has shown that it works: a pod that dies at once is never Ready."""
-    action: Object = {"exec": {"command": list(component.probe)}} if component.probe else {"httpGet": _version(places)}
+    by_http = {"httpGet": _asked(component, places)}
+    action: Object = by_http if component.answers else {"exec": {"command": list(component.probe)}}
     return {**action, "periodSeconds": 2, "timeoutSeconds": 20, "failureThreshold": 120}
 
 
-def _version(places: Places) -> Object:
-    return {"host": "127.0.0.1", "port": places.api_port, "path": "/api/v2/version"}
+def _asked(component: Component, places: Places) -> Object:
+    return {"host": "127.0.0.1", "port": places.web_port, "path": component.answers}
 
 
 def _account() -> list[Object]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,11 @@ class Node:
     def load(self, archive: Path) -> None:
         """Load the images of an archive, so that pods can use them."""
         self.runtime.load(archive)
+
+    def execute(self, pod: Mapping[str, Any], *command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in the first container of a running pod, as `kubectl exec` does; return what it said."""
+        (status, *_) = pod["status"]["containerStatuses"]
+        return self.runtime.execute(str(status["containerID"]).rpartition("/")[2], command)
 
     def log_end(self) -> str:
         """Return the ends of the logs of containerd and kubelet."""

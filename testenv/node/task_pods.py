@@ -8,18 +8,13 @@ from __future__ import annotations
 
 import yaml  # type: ignore[import-untyped]
 
-from testenv.node import airflow_image, manifests
+from testenv.node import manifests
 from testenv.node.components import RELEASE
 from testenv.node.manifests import Object, Places
+from testenv.node.versions import Version
 
 MAIN = "base"
 """The container of a task, by the executor's own name for it."""
-SETTINGS = {
-    "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE": manifests.NAMESPACE,
-    "AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE": manifests.POD_TEMPLATE,
-    "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_REPOSITORY": airflow_image.TAG.rpartition(":")[0],
-    "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_TAG": airflow_image.TAG.rpartition(":")[2],
-}
 _RULES = (
     ("", ("pods",), ("create", "list", "get", "patch", "watch", "delete")),
     ("", ("pods/log",), ("get",)),
@@ -27,6 +22,17 @@ _RULES = (
     ("", ("events",), ("list",)),
 )
 """What the chart lets the scheduler and the workers do: group, resources, verbs."""
+
+
+def variables(version: Version) -> dict[str, str]:
+    """Return the executor's settings, which one that is not configured does not read."""
+    repository, _, tag = version.image.rpartition(":")
+    return {
+        "AIRFLOW__KUBERNETES_EXECUTOR__NAMESPACE": manifests.NAMESPACE,
+        "AIRFLOW__KUBERNETES_EXECUTOR__POD_TEMPLATE_FILE": manifests.POD_TEMPLATE,
+        "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_REPOSITORY": repository,
+        "AIRFLOW__KUBERNETES_EXECUTOR__WORKER_CONTAINER_TAG": tag,
+    }
 
 
 def config_map(namespace: str, places: Places) -> Object:
@@ -47,7 +53,7 @@ def template(namespace: str, places: Places) -> Object:
     """
     spec = manifests.pod(MAIN, "workers", namespace, places)
     (main,) = spec["containers"]
-    main["lifecycle"] = manifests.values(namespace)["workers"]["containerLifecycleHooks"]
+    main["lifecycle"] = manifests.values(namespace, places.version)["workers"]["containerLifecycleHooks"]
     return {
         "apiVersion": "v1",
         "kind": "Pod",

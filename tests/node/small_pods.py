@@ -39,7 +39,7 @@ def deployment(
     spec["initContainers"] = []
     extra: list[Object] = []
     if installs:
-        values = manifests.values(namespace)
+        values = manifests.values(namespace, on.version)
         (ours,) = values["scheduler"]["extraInitContainers"]
         # Without its request for a quarter of a core: beside an Airflow's pods, two cores have no room for that.
         asks = {"requests": {"cpu": "10m"}, "limits": ours["resources"]["limits"]}
@@ -56,7 +56,7 @@ def deployment(
     spec["containers"] = [
         {
             "name": MAIN,
-            "image": airflow_image.TAG,
+            "image": on.version.image,
             "args": [*arguments],
             "env": env,
             "volumeMounts": [*mounts, *extra],

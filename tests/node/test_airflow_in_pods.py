@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,16 +15,12 @@ from tests.node.the_change import ALL, Added
 from tests.plugin import journey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from testenv.node.airflow import AirflowOnTheNode
     from testenv.package_index import PackageIndexServer
 
-SECONDS = 420
-
 
 def test_six_pods_are_ready_and_a_dag_waits_for_its_package(on_the_node: AirflowOnTheNode) -> None:
-    ready = {component.name: _ready(on_the_node, component.name) for component in COMPONENTS}
+    ready = {component.name: the_change.ready(on_the_node, component.name) for component in COMPONENTS}
     assert ready == ALL
     token = on_the_node.airflow.token("admin")
     journey.until(
@@ -58,7 +54,7 @@ def test_every_components_pods_are_replaced_and_have_the_lock(on_the_node: Airfl
     assert len(digests) == 1
     assert None not in digests
     assert {the_change.report_of(pod).revision for pod in on_the_node.pods()} == {done["revision"]}
-    assert _text(on_the_node) == "good-package\n"
+    assert the_change.text(on_the_node) == "good-package\n"
 
 
 def test_airflows_own_signs_of_life_are_waited_for_also_celerys(added: Added) -> None:
@@ -96,7 +92,7 @@ def test_the_dag_that_imports_it_runs_in_a_celery_worker(on_the_node: AirflowOnT
 def test_a_pod_of_a_deployment_that_is_killed_while_a_package_breaks_it_comes_back_on_its_own_lock(
     on_the_node: AirflowOnTheNode,
 ) -> None:
-    before, text, digest = the_change.pods(on_the_node), _text(on_the_node), the_change.digest(on_the_node)
+    before, text, digest = the_change.pods(on_the_node), the_change.text(on_the_node), the_change.digest(on_the_node)
     (lost,) = the_change.staying(on_the_node, "scheduler")
 
     def kill() -> bool:
@@ -106,10 +102,10 @@ def test_a_pod_of_a_deployment_that_is_killed_while_a_package_breaks_it_comes_ba
         on_the_node.kill(lost)
         return True
 
-    done = _rolled_back(on_the_node, "breaks-scheduler", meanwhile=kill)
+    done = the_change.rolled_back(on_the_node, "breaks-scheduler", meanwhile=kill)
     assert done["problem"]["code"] == "component-failed"
     assert done["problem"]["detail"].startswith("scheduler")
-    assert _text(on_the_node) == text
+    assert the_change.text(on_the_node) == text
     after = the_change.pods(on_the_node)
     assert not after.pop("scheduler") & before.pop("scheduler")
     assert after == before
@@ -120,7 +116,7 @@ def test_a_pod_of_a_deployment_that_is_killed_while_a_package_breaks_it_comes_ba
 def test_a_package_that_the_index_withdraws_after_the_check_fails_in_pods_and_is_rolled_back_by_itself(
     on_the_node: AirflowOnTheNode, package_index: PackageIndexServer
 ) -> None:
-    before, text, digest = the_change.pods(on_the_node), _text(on_the_node), the_change.digest(on_the_node)
+    before, text, digest = the_change.pods(on_the_node), the_change.text(on_the_node), the_change.digest(on_the_node)
     workers = the_change.uids(on_the_node, "worker")
     asked: list[int] = []
 
@@ -132,11 +128,11 @@ def test_a_package_that_the_index_withdraws_after_the_check_fails_in_pods_and_is
         asked.append(len(package_index.requests))
         return True
 
-    done = _rolled_back(on_the_node, "plain-one", meanwhile=withdraw)
+    done = the_change.rolled_back(on_the_node, "plain-one", meanwhile=withdraw)
     assert (done["problem"]["code"], done["problem"]["component"]) == ("component-failed", "worker")
     assert "has a pinned version no more" in done["problem"]["detail"]
     assert ("GET", "/simple/plain-one/") in package_index.requests[asked[0] :], "a pod asked for it in vain"
-    assert _text(on_the_node) == text
+    assert the_change.text(on_the_node) == text
     after = the_change.uids(on_the_node, "worker")
     assert after["airflow-worker-0"] == workers["airflow-worker-0"]
     assert after["airflow-worker-1"] != workers["airflow-worker-1"]
@@ -151,7 +147,7 @@ def test_a_package_that_the_index_withdraws_after_the_check_fails_in_pods_and_is
 def test_of_two_workers_the_one_that_waits_is_killed_while_a_package_breaks_the_other_and_both_come_back(
     on_the_node: AirflowOnTheNode,
 ) -> None:
-    text, digest = _text(on_the_node), the_change.digest(on_the_node)
+    text, digest = the_change.text(on_the_node), the_change.digest(on_the_node)
     before = {pod["metadata"]["name"]: pod for pod in on_the_node.pods("worker")}
 
     def kill() -> bool:
@@ -162,30 +158,13 @@ def test_of_two_workers_the_one_that_waits_is_killed_while_a_package_breaks_the_
         on_the_node.kill(before["airflow-worker-0"])
         return True
 
-    done = _rolled_back(on_the_node, "breaks-worker", meanwhile=kill)
+    done = the_change.rolled_back(on_the_node, "breaks-worker", meanwhile=kill)
     assert done["problem"]["code"] == "component-failed"
     assert done["problem"]["detail"].startswith("worker")
-    assert _text(on_the_node) == text
+    assert the_change.text(on_the_node) == text
     after = the_change.uids(on_the_node, "worker")
     assert all(after[name] != pod["metadata"]["uid"] for name, pod in before.items())
     assert the_change.digest(on_the_node) == digest
-
-
-def _rolled_back(on_the_node: AirflowOnTheNode, package: str, *, meanwhile: Callable[[], bool]) -> dict[str, Any]:
-    """Apply a package that does not work here, and return the operation, which has been rolled back by itself.
-
-    `meanwhile` is asked again and again, until it has done what it waits for.
-    """
-    airflow, token = on_the_node.airflow, on_the_node.airflow.token("admin")
-    planned, secret = journey.plan(airflow, token, f"add {package}")
-    assert planned["state"] == "PLANNED", planned["problem"]
-    status, answer = journey.apply(airflow, token, planned, secret)
-    assert status == 202, answer
-    journey.until(lambda: meanwhile() or None, "the moment in the middle", 120, every=0.1)
-    done = journey.ended(airflow, token, planned["id"], SECONDS)
-    assert done["state"] == "ROLLED_BACK", (done["problem"], on_the_node.describe())
-    on_the_node.await_ready(120)
-    return done
 
 
 def _stamp(on_the_node: AirflowOnTheNode, component: str) -> str | None:
@@ -193,16 +172,3 @@ def _stamp(on_the_node: AirflowOnTheNode, component: str) -> str | None:
     annotations = on_the_node.workload(found)["spec"]["template"]["metadata"].get("annotations") or {}
     stamp: str | None = annotations.get(ANNOTATION)
     return stamp
-
-
-def _ready(on_the_node: AirflowOnTheNode, component: str) -> int:
-    return sum(
-        condition["type"] == "Ready" and condition["status"] == "True"
-        for pod in on_the_node.pods(component)
-        for condition in pod["status"]["conditions"]
-    )
-
-
-def _text(on_the_node: AirflowOnTheNode) -> str:
-    path = f"/api/v1/namespaces/{on_the_node.namespace}/configmaps/{CONFIG_MAP}"
-    return str(on_the_node.cluster.admin.get(path)["data"]["requirements.txt"])

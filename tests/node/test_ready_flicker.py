@@ -141,7 +141,7 @@ def _is_no_success(loop: Loop, restarts: int) -> None:
 
 
 def _is_never_ready(loop: Loop) -> None:
-    before = loop.begin(lifecycle=manifests.values(loop.namespace)[NAME]["containerLifecycleHooks"])
+    before = loop.begin(lifecycle=manifests.values(loop.namespace, loop.on.version)[NAME]["containerLifecycleHooks"])
 
     def crash() -> bool | None:
         new = [pod for pod in loop.pods() if revision_of(pod) is not None]

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_package_manager.domain import report
-from testenv.node.manifests import INSTALLER
+from testenv.node.manifests import CONFIG_MAP, INSTALLER
 from tests.node import task_runs, the_page
 from tests.node.task_runs import TaskRun
 from tests.plugin import journey
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testenv.node.airflow import AirflowOnTheNode
 
+SECONDS = 420
 ALL = {"scheduler": 1, "worker": 2, "triggerer": 1, "dag-processor": 1, "api-server": 1}
-"""Component → pods."""
+"""Component → pods, of the newest Airflow."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,8 @@ def add(on_the_node: AirflowOnTheNode, tasks: Before) -> Added:
 
 def pods(on_the_node: AirflowOnTheNode) -> dict[str, set[str]]:
     """Return the uids of the pods of each component that stay."""
-    return {name: {pod["metadata"]["uid"] for pod in staying(on_the_node, name)} for name in ALL}
+    names = [component.name for component in on_the_node.version.components]
+    return {name: {pod["metadata"]["uid"] for pod in staying(on_the_node, name)} for name in names}
 
 
 def staying(on_the_node: AirflowOnTheNode, component: str = "") -> list[dict[str, Any]]:
@@ -105,3 +109,38 @@ def report_of(pod: dict[str, Any]) -> report.InstallReport:
     found = report.load_install(status["state"]["terminated"]["message"])
     assert found is not None
     return found
+
+
+def rolled_back(
+    on_the_node: AirflowOnTheNode, package: str, *, meanwhile: Callable[[], bool] | None = None
+) -> dict[str, Any]:
+    """Apply a package that does not work here, and return the operation, which has been rolled back by itself.
+
+    `meanwhile`, if any, is asked again and again, until it has done what it waits for.
+    """
+    airflow, token = on_the_node.airflow, on_the_node.airflow.token("admin")
+    planned, secret = journey.plan(airflow, token, f"add {package}")
+    assert planned["state"] == "PLANNED", planned["problem"]
+    status, answer = journey.apply(airflow, token, planned, secret)
+    assert status == 202, answer
+    if meanwhile is not None:
+        journey.until(lambda: meanwhile() or None, "the moment in the middle", 120, every=0.1)
+    done = journey.ended(airflow, token, planned["id"], SECONDS)
+    assert done["state"] == "ROLLED_BACK", (done["problem"], on_the_node.describe())
+    on_the_node.await_ready(120)
+    return done
+
+
+def ready(on_the_node: AirflowOnTheNode, component: str) -> int:
+    """Return how many pods of a component are Ready."""
+    return sum(
+        condition["type"] == "Ready" and condition["status"] == "True"
+        for pod in on_the_node.pods(component)
+        for condition in pod["status"]["conditions"]
+    )
+
+
+def text(on_the_node: AirflowOnTheNode) -> str:
+    """Return the requirements."""
+    path = f"/api/v1/namespaces/{on_the_node.namespace}/configmaps/{CONFIG_MAP}"
+    return str(on_the_node.cluster.admin.get(path)["data"]["requirements.txt"])

@@ -23,6 +23,7 @@ from testenv import redis
 from testenv.airflow_home import Airflow
 from testenv.node import airflow_image
 from testenv.node.machine import MachineUnfit
+from testenv.node.versions import NEWEST
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 ASK = """
@@ -97,7 +98,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
     if shutil.which("redis-server") is None:
         pytest.skip("there is no redis-server (Debian: redis-server)")
     try:
-        environment = airflow_image.environment()
+        environment = airflow_image.environment(NEWEST.pins)
     except MachineUnfit as reason:
         pytest.skip(str(reason))
     home = tmp_path_factory.mktemp("airflow")

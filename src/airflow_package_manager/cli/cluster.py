@@ -14,7 +14,7 @@ from airflow_package_manager.cli import looking
 from airflow_package_manager.cli.exit_status import OK
 from airflow_package_manager.cli.looking import Looked
 from airflow_package_manager.cli.terminal import say, say_json, tell
-from airflow_package_manager.domain.components import SCHEDULER
+from airflow_package_manager.domain.components import SCHEDULER, WEB_SERVERS
 from airflow_package_manager.refusals import Malformed
 
 _KINDS = {kind.name.lower(): kind for kind in (DEPLOYMENT, STATEFUL_SET)}
@@ -80,6 +80,9 @@ def _installation(arguments: argparse.Namespace, looked: Looked) -> Installation
     """Return what is printed for: what the options say, else what was found, else settings and the chart's names."""
     found, read = looked.found, looked.settings
     release = arguments.release or (found.release if found else "") or read.release or "airflow"
+    web = found.web if found is not None else None
+    web_server = arguments.web_server or (web.component if web else WEB_SERVERS[0])
+    chart = made.chart_workloads(release, web_server)
     try:
         named = [_workload(text) for text in arguments.workload]
         if not named and found is not None:
@@ -87,19 +90,16 @@ def _installation(arguments: argparse.Namespace, looked: Looked) -> Installation
         given: dict[str, object] = {}
         if named:
             given["workloads"] = _by_kind(named)
-        elif release != "airflow":
-            given["workloads"] = {
-                kind: tuple(name.replace("airflow-", f"{release}-", 1) for name in names)
-                for kind, names in Installation().workloads.items()
-            }
+        elif chart != made.chart_workloads():
+            given["workloads"] = chart
         if arguments.template or named or release != "airflow" or read.components:
             given["template"] = _template(arguments, looked, named, release)
         if arguments.image:
             given["image"] = arguments.image
-        web = found.web if found is not None else None
         return Installation(
             namespace=arguments.namespace or (found.namespace if found else read.namespace),
-            account=arguments.account or (web.account if web else f"{release}-api-server"),
+            account=arguments.account or (web.account if web else f"{release}-{web_server}"),
+            web_server=web_server,
             account_namespace=arguments.account_namespace,
             config_map=arguments.config_map or read.config_map,
             **given,  # type: ignore[arg-type]

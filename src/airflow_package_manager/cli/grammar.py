@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from airflow_package_manager import __version__
+from airflow_package_manager.domain.components import WEB_SERVERS
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -187,7 +188,13 @@ def _add_cluster(commands: Subparsers) -> None:
     parser.add_argument(
         "--account",
         default="",
-        help="service account of the web server (default: what is found, else RELEASE-api-server)",
+        help="service account of the web server (default: what is found, else RELEASE-api-server or RELEASE-webserver)",
+    )
+    parser.add_argument(
+        "--web-server",
+        choices=WEB_SERVERS,
+        default="",
+        help="which one the chart runs: Airflow 2's is the webserver (default: what is found, else api-server)",
     )
     parser.add_argument("--account-namespace", default="", help="its namespace (default: that of Airflow)")
     parser.add_argument("--config-map", default="", help="of the requirements (default: the setting)")

@@ -14,6 +14,7 @@ from importlib.resources import files
 
 from airflow_package_manager.adapters.kubernetes import permissions, preflight_job
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET, Kind
+from airflow_package_manager.domain.components import DAG_PROCESSOR, SCHEDULER, TRIGGERER, WEB_SERVERS, WORKER
 
 FILES = ("role.yaml", "policy-restart-only.yaml", "policy-preflight.yaml", "policy-own-objects.yaml")
 """What `kubernetes install` prints, in the order of applying."""
@@ -22,15 +23,19 @@ FURTHER = ("network-policy.yaml", "values-official.yaml")
 NAME = "airflow-package-manager"
 POLICIES = ("restart-only", "preflight", "own-objects")
 """How the cluster-wide names of the policies end."""
+_VALUES_OF: Mapping[str, str] = dict(zip(WEB_SERVERS, ("apiServer", "webserver"), strict=True))
+"""Web server → its section of the chart's values; of a key that it does not know a chart may make an error."""
 _PLACEHOLDER = re.compile(r"<([a-z-]+)>")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:-]{0,399}:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}", re.ASCII)
 
 
-def _workloads() -> Mapping[Kind, Sequence[str]]:
+def chart_workloads(release: str = "airflow", web_server: str = WEB_SERVERS[0]) -> Mapping[Kind, Sequence[str]]:
+    """Return what the official chart with our values runs, by kind; Airflow 2's scheduler parses DAG files itself."""
+    parses = (DAG_PROCESSOR,) if web_server == WEB_SERVERS[0] else ()
     return {
-        DEPLOYMENT: ("airflow-scheduler", "airflow-worker", "airflow-dag-processor", "airflow-api-server"),
-        STATEFUL_SET: ("airflow-triggerer",),
+        DEPLOYMENT: tuple(f"{release}-{name}" for name in (SCHEDULER, WORKER, *parses, web_server)),
+        STATEFUL_SET: (f"{release}-{TRIGGERER}",),
     }
 
 
@@ -44,12 +49,14 @@ class Installation:
     account_namespace: str = ""
     """Empty: `namespace`."""
     config_map: str = "airflow-config-pypi"
-    workloads: Mapping[Kind, Sequence[str]] = field(default_factory=_workloads)
+    workloads: Mapping[Kind, Sequence[str]] = field(default_factory=chart_workloads)
     """Names of the components' workloads by kind."""
     template: tuple[Kind, str] = (DEPLOYMENT, "airflow-scheduler")
     """The workload from whose pod template the check before a rollout is made."""
     image: str = "airflow-package-manager:3.3.2"
     """Airflow's image with our wheel in it."""
+    web_server: str = WEB_SERVERS[0]
+    """Which one the chart runs: it has a section of values for each."""
 
     def __post_init__(self) -> None:
         """Raise `ValueError` for what cannot be a name of Kubernetes."""
@@ -60,6 +67,8 @@ class Installation:
                 raise ValueError(f"{name!r} is not a name of Kubernetes")
         if not _IMAGE.fullmatch(self.image):
             raise ValueError(f"{self.image!r} is not an image with its tag")
+        if self.web_server not in _VALUES_OF:
+            raise ValueError(f"{self.web_server!r} is not a web server of Airflow")
 
     @property
     def config_maps(self) -> tuple[str, str]:
@@ -106,6 +115,7 @@ def _values(installation: Installation) -> dict[str, str]:
         "image": installation.image,
         "image-repository": repository,
         "image-tag": tag,
+        "web-server-values": _VALUES_OF[installation.web_server],
     }
 
 
