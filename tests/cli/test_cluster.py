@@ -100,6 +100,20 @@ def test_names_are_those_of_the_settings_without_options(desk: Desk, monkeypatch
     assert binding["subjects"][0]["name"] == "blue-api-server"
 
 
+def test_without_a_cluster_one_word_says_that_it_is_airflow_2(desk: Desk) -> None:
+    words = ("--dry-run", "--offline", "--release", "blue", "--web-server", "webserver")
+    role, binding, *policies = yaml.safe_load_all(desk("kubernetes", "install", *words).out)
+    assert binding["subjects"][0]["name"] == "blue-webserver"
+    named = {name for rule in role["rules"] if "patch" in rule["verbs"] for name in rule.get("resourceNames", ())}
+    assert named >= {"blue-scheduler", "blue-worker", "blue-triggerer", "blue-webserver"}
+    assert not {"blue-api-server", "blue-dag-processor"} & named
+    assert "blue-api-server" not in str(policies)
+    values = yaml.safe_load(desk("kubernetes", "values", *words).out)
+    (installer,) = values["webserver"]["extraInitContainers"]
+    assert installer["image"] == f"{values['defaultAirflowRepository']}:2.11.2"
+    assert "apiServer" not in values
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -57,6 +57,17 @@ def rendered(request: pytest.FixtureRequest, chart: Path) -> list[Object]:
     return render(chart, "--values", str(values), "--set", f"executor={request.param}")
 
 
+def test_on_airflow_2_the_webserver_installs_and_no_dag_processor_comes_with_our_values(chart: Path) -> None:
+    values = chart.parent / "values-2.yaml"
+    values.write_text(manifest("values-official.yaml", Installation(web_server="webserver")))
+    made = render(chart, "--values", str(values), "--set", f"airflowVersion={VERSIONS[2]}")
+    found = {one["metadata"]["labels"]["component"]: one for one in made if one["kind"] in KINDS}
+    assert {*found} == {*official_chart.components(2, "CeleryExecutor"), *official_chart.others("CeleryExecutor")}
+    for name in official_chart.components(2, "CeleryExecutor"):
+        init = [entry["name"] for entry in found[name]["spec"]["template"]["spec"]["initContainers"]]
+        assert init[-1] == "package-manager", name
+
+
 def workloads(rendered: list[Object]) -> dict[str, Object]:
     return {
         one["metadata"]["labels"]["component"]: one

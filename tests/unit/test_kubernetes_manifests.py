@@ -77,11 +77,20 @@ def test_all_is_one_stream_for_kubectl() -> None:
         {"workloads": {DEPLOYMENT: ("ok", "No")}},
         {"image": "no-tag"},
         {"image": "a:b\nc"},
+        {"web_server": "flower"},
     ],
 )
 def test_what_is_no_name_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="is not a"):
         Installation(**values)  # type: ignore[arg-type]
+
+
+def test_values_for_airflow_2_have_its_webserver_instead_of_the_api_server_and_all_else_alike() -> None:
+    old = yaml.safe_load(manifest("values-official.yaml", Installation(web_server="webserver")))
+    new = yaml.safe_load(manifest("values-official.yaml", Installation()))
+    assert old.pop("webserver") == new.pop("apiServer")
+    assert old == new
+    assert "enabled" not in new["dagProcessor"], "its chart knows which Airflow needs one"
 
 
 def test_values_of_the_chart_agree_with_the_code() -> None:

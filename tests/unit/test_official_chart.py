@@ -7,7 +7,7 @@ import yaml  # type: ignore[import-untyped]
 
 from airflow_package_manager.adapters.kubernetes import pod_template, preflight_job, stamping, workloads
 from airflow_package_manager.adapters.kubernetes.kinds import DEPLOYMENT, STATEFUL_SET
-from airflow_package_manager.adapters.kubernetes.manifests import Installation, manifest
+from airflow_package_manager.adapters.kubernetes.manifests import Installation, chart_workloads, manifest
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION, Workload
 from airflow_package_manager.domain.components import COMPONENTS
@@ -58,15 +58,21 @@ def test_the_release_is_read_where_the_chart_writes_it() -> None:
     assert official_chart.labels("worker", "blue")[workloads.release_label("official")] == "blue"
 
 
-def test_manifests_are_filled_in_for_the_chart_with_our_values_by_default() -> None:
-    ours = official_chart.components(3, "CeleryExecutor")
+@pytest.mark.parametrize(("major", "web_server"), [(3, "api-server"), (2, "webserver")])
+def test_workloads_are_those_of_the_chart_with_our_values(major: int, web_server: str) -> None:
+    ours = official_chart.components(major, "CeleryExecutor")
     ours["worker"] = official_chart.component("worker", "Deployment")  # workers.persistence.enabled: false
     names = {
         kind: {official_chart.called(one.name) for one in ours.values() if one.kind == kind.name}
         for kind in KINDS.values()
     }
+    made = chart_workloads(web_server=web_server)
+    assert {kind: set(found) for kind, found in made.items()} == names
+
+
+def test_manifests_are_filled_in_for_the_chart_by_default() -> None:
     made = Installation()
-    assert {kind: set(found) for kind, found in made.workloads.items()} == names
+    assert made.workloads == chart_workloads()
     assert made.account == official_chart.called("api-server")
     assert made.template == (DEPLOYMENT, official_chart.called("scheduler"))
 

@@ -194,7 +194,7 @@ def _waited(arguments: argparse.Namespace, application: Application, operation_i
     except KeyboardInterrupt:
         application.stop()
         tell(
-            "\nStopped waiting. The operation goes on in the api-server; look with"
+            "\nStopped waiting. The operation goes on in the web server; look with"
             f" 'airflow-package-manager status {operation_id}', go on here with 'airflow-package-manager resume',"
             f" undo with 'airflow-package-manager cancel {operation_id}'."
         )

@@ -94,11 +94,10 @@ def _installation(arguments: argparse.Namespace, looked: Looked) -> Installation
             given["workloads"] = chart
         if arguments.template or named or release != "airflow" or read.components:
             given["template"] = _template(arguments, looked, named, release)
-        if arguments.image:
-            given["image"] = arguments.image
         return Installation(
             namespace=arguments.namespace or (found.namespace if found else read.namespace),
             account=arguments.account or (web.account if web else f"{release}-{web_server}"),
+            image=arguments.image or made.IMAGES[web_server],
             web_server=web_server,
             account_namespace=arguments.account_namespace,
             config_map=arguments.config_map or read.config_map,

@@ -39,7 +39,7 @@ def uninstall(arguments: argparse.Namespace) -> int:
         tell("This is removed, in this order:")
         tell("\n".join(f"  {one}" for one in found))
         tell(
-            "Components that carry a stamp restart, one after another, the api-server too: when this runs in its pod,"
+            "Components that carry a stamp restart, one after another, the web server too: when this runs in its pod,"
             " it ends with the pod; run it again in the new one.\nPods that start after the locks are gone run on their"
             " image alone: what was added is missing there. "
             + (

@@ -23,7 +23,12 @@ FURTHER = ("network-policy.yaml", "values-official.yaml")
 NAME = "airflow-package-manager"
 POLICIES = ("restart-only", "preflight", "own-objects")
 """How the cluster-wide names of the policies end."""
-_VALUES_OF: Mapping[str, str] = dict(zip(WEB_SERVERS, ("apiServer", "webserver"), strict=True))
+IMAGES: Mapping[str, str] = {
+    "api-server": "airflow-package-manager:3.3.2",
+    "webserver": "airflow-package-manager:2.11.2",
+}
+"""Web server → what an image of ours is called where nobody says another name."""
+_VALUES_OF: Mapping[str, str] = {"api-server": "apiServer", "webserver": "webserver"}
 """Web server → its section of the chart's values; of a key that it does not know a chart may make an error."""
 _PLACEHOLDER = re.compile(r"<([a-z-]+)>")
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?", re.ASCII)
@@ -53,7 +58,7 @@ class Installation:
     """Names of the components' workloads by kind."""
     template: tuple[Kind, str] = (DEPLOYMENT, "airflow-scheduler")
     """The workload from whose pod template the check before a rollout is made."""
-    image: str = "airflow-package-manager:3.3.2"
+    image: str = IMAGES[WEB_SERVERS[0]]
     """Airflow's image with our wheel in it."""
     web_server: str = WEB_SERVERS[0]
     """Which one the chart runs: it has a section of values for each."""
