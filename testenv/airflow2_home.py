@@ -98,7 +98,6 @@ def dag(text: str) -> str:
 def variables(address: str, port: int) -> dict[str, str]:
     """Return the environment of an Airflow 2 whose webserver has this address and port on loopback."""
     return {
-        "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
         "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
         "AIRFLOW__WEBSERVER__BASE_URL": address,
         "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",

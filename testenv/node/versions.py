@@ -66,6 +66,7 @@ def _variables_of_3(address: str, port: int) -> Mapping[str, str]:
 def _variables_of_2(address: str, port: int) -> Mapping[str, str]:
     return {
         "AIRFLOW__CORE__EXECUTOR": "CeleryExecutor",
+        "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
         "AIRFLOW__WEBSERVER__SECRET_KEY": secrets.token_urlsafe(24),
         **airflow2_home.variables(address, port),
     }
