@@ -87,7 +87,6 @@ def added(on_the_node: AirflowOnTheNode) -> Added:
     assert status == 202, answer
     seen = _watched(airflow, token, planned["id"])
     done = journey.operation(airflow, token, planned["id"])
-    print(seen, done)
     assert done["state"] == "SUCCEEDED", (done["problem"], on_the_node.describe())
     on_the_node.await_ready(60)
     events = journey.events(airflow, token, planned["id"])
@@ -137,7 +136,6 @@ def test_doctor_in_the_webservers_pod_finds_all_that_an_operation_needs(on_the_n
     (pod,) = on_the_node.pods("webserver")
     done = on_the_node.node.execute(pod, "airflow-package-manager", "doctor", "--output", "json")
     checks = {row["name"]: row for row in json.loads(done.stdout)["checks"]}
-    print(done.stdout, done.stderr)
     of_cluster = ("permissions", "config-maps", "components-current", "restarts-allowed", "installers-present")
     for name in (*of_cluster, "volumes-mounted", "package-manager-in-images", "role-mapping", "base-url"):
         assert checks[name]["status"] == "ok", checks[name]
@@ -210,11 +208,7 @@ def test_the_dag_that_imports_it_runs_in_a_celery_worker(on_the_node: AirflowOnT
 
 @pytest.mark.usefixtures("added")
 def test_a_package_that_breaks_the_scheduler_is_rolled_back_by_itself(on_the_node: AirflowOnTheNode) -> None:
-    before, text, digest = (
-        the_change.pods(on_the_node),
-        the_change.text(on_the_node),
-        the_change.digest(on_the_node),
-    )
+    before, text, digest = the_change.pods(on_the_node), the_change.text(on_the_node), the_change.digest(on_the_node)
     done = the_change.rolled_back(on_the_node, "breaks-scheduler")
     assert (done["problem"]["code"], done["problem"]["component"]) == ("component-failed", "scheduler")
     assert done["problem"]["detail"].startswith("scheduler")
