@@ -1,7 +1,7 @@
 """`make demo-kubernetes`: a real Airflow in real pods, with a DAG that lacks a package, until Ctrl-C.
 
-`python -m testenv.node prepare` only installs and builds what is missing, which takes minutes once per machine. Each
-takes another version of Airflow as its last word.
+`python -m testenv.node prepare` only installs and builds what is missing, which takes minutes once per machine. A
+last word such as `2.11` names another Airflow than the newest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def main() -> int:
     if reason is not None:
         print(f"There can be no real node here: {reason}.", file=sys.stderr)
         return 0 if "prepare" in sys.argv[1:] else 1
-    version = next((VERSIONS[word] for word in sys.argv[1:] if word in VERSIONS), NEWEST)
+    version = next((VERSIONS[word] for word in sys.argv[1:] if word != "prepare"), NEWEST)
     if "prepare" in sys.argv[1:]:
         prepare(version)
         return 0

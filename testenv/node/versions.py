@@ -30,9 +30,9 @@ class Version:
     airflow: type[Airflow]
     """How it is talked to."""
     variables: Callable[[str, int], Mapping[str, str]]
-    """Address and port of its web server -> settings beside those of every Airflow."""
+    """Address and port of its web server → settings beside those of every Airflow."""
     dag: Callable[[str], str] = str
-    """Text of a DAG file for the newest Airflow -> for this one."""
+    """Text of a DAG file for the newest Airflow → for this one."""
     add_users: Callable[[Airflow], None] = lambda _: None
     """Makes the users in a migrated database; the newest Airflow reads them from its settings."""
 
