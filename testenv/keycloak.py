@@ -54,7 +54,8 @@ class Keycloak:
         # The script runs Java as its child: both hear of it when we die, and are one group.
         command = ["setpriv", "--pdeathsig", "TERM", "--", "sh", str(self.program / "bin" / "kc.sh")]
         command += ["start", "--optimized", "--http-enabled=true", "--http-host=127.0.0.1"]
-        command += [f"--http-port={self.port}", f"--hostname={self.url}"]
+        # Its usual cache would look for others of its kind, and listen on the network.
+        command += [f"--http-port={self.port}", f"--hostname={self.url}", "--cache=local"]
         environment = {name: os.environ[name] for name in ("HOME", "PATH", "LANG", "JAVA_HOME") if name in os.environ}
         environment |= {
             "KC_BOOTSTRAP_ADMIN_USERNAME": self.user,
@@ -93,7 +94,12 @@ class Keycloak:
             raise
 
     def make_realm(self, airflow: str) -> None:
-        """Make the realm, its roles and the client of an Airflow at this address, as Airflow's documentation says."""
+        """Make the realm, its roles and the client of an Airflow at this address, as Airflow's documentation says.
+
+        One that is there goes first.
+        """
+        if REALM in {realm["realm"] for realm in self.admin("GET", "")}:
+            self.admin("DELETE", f"/{REALM}")
         client = {
             "clientId": CLIENT,
             "secret": self.client_secret,

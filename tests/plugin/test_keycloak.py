@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.airflow, pytest.mark.browser, pytest.mark.every_airflow]
 
-USERS = ("admin:Admin", "super:SuperAdmin", "op:Op", "user:User", "viewer:Viewer")
+USERS = ("admin:Admin", "super:SuperAdmin", "operator:Op", "user:User", "viewer:Viewer")
 ADMINS = {"admin", "super"}
 VALUES = {"id": "0" * 32, "name": "packaging", "n": "0"}
 MARKER = {"X-Package-Manager": "1"}
@@ -96,7 +96,7 @@ def session(airflow: Airflow, token: str) -> tuple[int, str]:
     return status, str(found.get("code", ""))
 
 
-@pytest.mark.parametrize("user", [None, "viewer", "user", "op", "super", "admin"])
+@pytest.mark.parametrize("user", [None, "viewer", "user", "operator", "super", "admin"])
 def test_who_gets_in(airflow: Airflow, user: str | None) -> None:
     token = airflow.token(user) if user else None
     refused = FORBIDDEN if user else OVER
