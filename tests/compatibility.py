@@ -46,7 +46,7 @@ _HEAD = (
     "Written by a run of the tests from what it saw (`--compatibility FILE`; `make compatibility` runs those that start"
     " an Airflow), not by hand.\nEach column is an Airflow that was really there; a number is how many tests passed"
     " on it. An empty cell was not run.\nThe auth manager `a stand-in` is one of the tests' own, which implements"
-    " Airflow's interface of an auth manager and stands for Keycloak's, AWS's and unknown ones.\n"
+    " Airflow's interface of an auth manager and stands for AWS's and unknown ones.\n"
     "`tests/cluster` runs the plugin against a real Kubernetes control plane without an Airflow, and does not count"
     " here.\n\n"
 )

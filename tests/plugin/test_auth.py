@@ -12,6 +12,7 @@ SOURCE = Path(__file__).resolve().parents[2] / "src"
 HOUSE = Path(__file__).resolve().parents[1] / "data" / "auth_managers"
 SCRIPT = """
 import json, sys
+from types import SimpleNamespace
 from airflow.api_fastapi.auth.managers.simple.simple_auth_manager import SimpleAuthManager
 from airflow.api_fastapi.auth.managers.simple.user import SimpleAuthManagerUser
 from airflow_package_manager.errors import PackageManagerError
@@ -26,10 +27,10 @@ class Other(SimpleAuthManager):
 class AnonymousUser(SimpleAuthManagerUser):
     is_anonymous = True
 
-def judged(user, manager, **named):
+def judged(user, manager, changing=True, **named):
     try:
         admins = NamedAdmins(*(frozenset(named.get(kind, ())) for kind in ("users", "roles")))
-        found = principal_of(user, manager, "192.0.2.1", lambda: admins)
+        found = principal_of(user, manager, "192.0.2.1", lambda: admins, changing=changing)
     except PackageManagerError as error:
         return {"refused": error.code, "detail": error.detail, "next_action": error.next_action}
     identity = found.identity
@@ -52,6 +53,15 @@ answers["other manager"] = judged(SimpleAuthManagerUser(username="admin", role="
 answers["same name"] = judged(SimpleAuthManagerUser(username="admin", role="admin"), Other(), users=["admin"])
 
 PUT, GET = ["PUT", "Package Management"], ["GET", "Package Management"]
+User.access_token = "head.e30.signature"
+def keycloak(goes_on):
+    return lambda self: SimpleNamespace(connection=SimpleNamespace(), introspect=lambda _: {"active": goes_on})
+House.get_keycloak_client = keycloak(goes_on=False)
+for changing in (True, False):
+    for may in (PUT, GET):
+        answers[f"session is over:{changing}:{may[0]}"] = judged(
+            User("ada", may=[may]), standing_for(auth.KEYCLOAK)(), changing)
+House.get_keycloak_client = keycloak(goes_on=True)
 for kind, path in {"keycloak": auth.KEYCLOAK, "aws": auth.AWS}.items():
     manager = standing_for(path)()
     answers[f"{kind}:nothing"] = judged(User("eve"), manager)
@@ -173,6 +183,12 @@ def test_keycloak_and_aws_are_asked_for_the_right_to_change_and_for_nothing_else
     for refused in ("nothing", "reads everything", "changes another view", "named", "odd answer"):
         assert judged[f"{kind}:{refused}"]["permissions"] == [], refused
     assert judged["asked"] == [["PUT", "Package Management"]]
+
+
+def test_keycloak_is_asked_anew_for_a_change_and_why_it_refused_to_look(judged: dict[str, Any]) -> None:
+    for over in ("True:PUT", "True:GET", "False:GET"):
+        assert judged[f"session is over:{over}"]["refused"] == "not-authenticated", over
+    assert judged["session is over:False:PUT"]["permissions"] == EVERYTHING, "who looks is not asked twice"
 
 
 @pytest.mark.parametrize("kind", ["keycloak", "aws"])

@@ -1,4 +1,4 @@
-"""Auth managers that stand for Keycloak's and for an unknown one, each in a real api-server."""
+"""Auth managers that stand for AWS's and for an unknown one, each in a real api-server."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from tests.plugin import journey, machine
 
 pytestmark = pytest.mark.airflow
 
-KEYCLOAK = "airflow.providers.keycloak.auth_manager.keycloak_auth_manager.KeycloakAuthManager"
+AWS = "airflow.providers.amazon.aws.auth_manager.aws_auth_manager.AwsAuthManager"
 SOURCE = Path(__file__).resolve().parents[1] / "data" / "auth_managers"
 SECONDS = 2.0
-"""How long the one that stands for Keycloak takes for an answer."""
+"""How long the one that stands for AWS's takes for an answer."""
 PUT, GET = ("PUT", "Package Management"), ("GET", "Package Management")
 USERS: Mapping[str, Mapping[str, object]] = {
     "changes": {"may": [PUT]},
@@ -107,8 +107,8 @@ def served(home: Airflow, **settings: str) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def keycloak(home: Airflow) -> Iterator[Server]:
-    yield from served(home, HOUSE_AUTH_MANAGER=KEYCLOAK, HOUSE_SECONDS=str(SECONDS))
+def aws(home: Airflow) -> Iterator[Server]:
+    yield from served(home, HOUSE_AUTH_MANAGER=AWS, HOUSE_SECONDS=str(SECONDS))
 
 
 @pytest.fixture
@@ -116,16 +116,16 @@ def unknown(home: Airflow, request: pytest.FixtureRequest) -> Iterator[Server]:
     yield from served(home, **request.param)
 
 
-def test_only_who_may_change_gets_in(keycloak: Server) -> None:
-    status, found = keycloak.session("changes")
-    assert (status, found["principal"]["auth_manager"]) == (200, "keycloak")
+def test_only_who_may_change_gets_in(aws: Server) -> None:
+    status, found = aws.session("changes")
+    assert (status, found["principal"]["auth_manager"]) == (200, "aws")
     for user in ("reads", "nothing", "ada", "packager"):
-        status, found = keycloak.session(user)
+        status, found = aws.session(user)
         assert (status, found["code"]) == (403, "forbidden"), user
 
 
-def test_who_lost_the_right_or_the_name_since_the_plan_cannot_apply_it(keycloak: Server) -> None:
-    airflow, owner = keycloak.airflow, keycloak.tokens["changes"]
+def test_who_lost_the_right_or_the_name_since_the_plan_cannot_apply_it(aws: Server) -> None:
+    airflow, owner = aws.airflow, aws.tokens["changes"]
     *since, another = made(airflow, *SINCE.values(), ANOTHER)
     with machine.supervised(airflow.python, airflow.environment):
         planned, secret = journey.plan(airflow, owner, requirements="# ours\n")
@@ -139,12 +139,12 @@ def test_who_lost_the_right_or_the_name_since_the_plan_cannot_apply_it(keycloak:
         assert journey.ended(airflow, owner, planned["id"])["state"] == "SUCCEEDED"
 
 
-def test_an_auth_manager_that_takes_its_time_holds_up_nobody_else(keycloak: Server) -> None:
+def test_an_auth_manager_that_takes_its_time_holds_up_nobody_else(aws: Server) -> None:
     with ThreadPoolExecutor(4) as threads:
-        asking = [threads.submit(keycloak.session, "changes") for _ in range(4)]
+        asking = [threads.submit(aws.session, "changes") for _ in range(4)]
         time.sleep(SECONDS / 10)
         started = time.monotonic()
-        assert keycloak.airflow.request("GET", "/api/v2/version")[0] == 200
+        assert aws.airflow.request("GET", "/api/v2/version")[0] == 200
         waited = time.monotonic() - started
         assert not any(future.done() for future in asking), "they are still being asked"
         assert waited < SECONDS / 2

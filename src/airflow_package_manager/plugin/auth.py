@@ -18,7 +18,14 @@ from fastapi import Depends, Request
 from airflow_package_manager.domain.access import Identity, Permission, Principal
 from airflow_package_manager.domain.inventory import Check, CheckStatus
 from airflow_package_manager.errors import NotAuthenticated
-from airflow_package_manager.plugin import fab_permissions, fab_users, named_admins, role_check, simple_users
+from airflow_package_manager.plugin import (
+    fab_permissions,
+    fab_users,
+    keycloak_users,
+    named_admins,
+    role_check,
+    simple_users,
+)
 from airflow_package_manager.plugin.asking import asked
 from airflow_package_manager.plugin.fab_permissions import RESOURCE
 from airflow_package_manager.plugin.named_admins import NamedAdmins
@@ -27,6 +34,7 @@ from airflow_package_manager.web.forgery import SAFE_METHODS
 
 Manager = BaseAuthManager[BaseUser]
 Judge = Callable[[BaseUser, Manager], tuple[Identity, frozenset[Permission]]]
+Look = Callable[[BaseUser, Manager], BaseUser]
 
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 FAB = fab_permissions.AUTH_MANAGER
@@ -59,10 +67,10 @@ def principal_of(
     if user is None or getattr(user, "is_anonymous", False):
         raise NotAuthenticated("Nobody is logged in.")
     manager_name = name_of(type(manager))
-    judge = _TABLE.get(manager_name)
+    judge, look_anew = _TABLE.get(manager_name), _ANEW.get(manager_name)
     with asked(manager_name):
-        if changing and judge is fab_users.judged:
-            user = fab_users.read_anew(user)
+        if changing and look_anew is not None:
+            user = look_anew(user, manager)
         identity, permissions = (
             named_admins.judged(user, manager_name, named) if judge is None else judge(user, manager)
         )
@@ -79,16 +87,18 @@ def check(named: NamedAdmins) -> Check:
     )
 
 
-def _by_interface(kind: str) -> Judge:
-    """Return what asks the auth manager itself, once and for the right to change.
+def _by_interface(kind: str, refused: Look | None = None) -> Judge:
+    """Return what asks the auth manager itself, once and for the right to change; `refused` tells why it said no.
 
     Not for the right to read: Keycloak's default policy lets everybody read everything.
     """
 
     def judged(user: BaseUser, manager: Manager) -> tuple[Identity, frozenset[Permission]]:
-        allowed = manager.is_authorized_custom_view(method="PUT", resource_name=RESOURCE, user=user)
         # Nothing but True: an answer of another kind is no permission.
-        permissions = frozenset(Permission) if allowed is True else frozenset()
+        allowed = manager.is_authorized_custom_view(method="PUT", resource_name=RESOURCE, user=user) is True
+        if refused is not None and not allowed:
+            refused(user, manager)
+        permissions = frozenset(Permission) if allowed else frozenset()
         return Identity(kind, str(user.get_id()), str(user.get_name())), permissions
 
     return judged
@@ -97,10 +107,15 @@ def _by_interface(kind: str) -> Judge:
 _TABLE: Mapping[str, Judge] = {
     SIMPLE: simple_users.judged,
     FAB: fab_users.judged,
-    KEYCLOAK: _by_interface("keycloak"),
+    KEYCLOAK: _by_interface("keycloak", refused=keycloak_users.read_anew),
     AWS: _by_interface("aws"),
 }
 """Auth manager → who a user of it is, and what that user may do."""
+_ANEW: Mapping[str, Look] = {
+    FAB: lambda user, _: fab_users.read_anew(user),
+    KEYCLOAK: keycloak_users.read_anew,
+}
+"""Auth manager → the user as it is now, where what Airflow has of it may be older; raises `NotAuthenticated`."""
 
 
 def _verdict(named: NamedAdmins) -> Check:
