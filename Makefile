@@ -65,7 +65,7 @@ lock: $(READY) ## Pin the development environment anew
 		requirements/dev.in --output-file requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		requirements/node.in --output-file requirements/node.txt
-	for version in 3.3 3.3-fab 2.11; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
+	for version in 3.3 3.3-fab 2.11 2.11-celery; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 requirements/airflow-$$version.in --output-file requirements/airflow-$$version.txt; done
 	for then in 3.2:2026-05-31 3.1:2026-03-31 3.1-fab:2026-03-31; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --exclude-newer $${then#*:} --exclude-newer-package uv=false \
