@@ -50,8 +50,11 @@ class Airflow2(Airflow):
         return f"Basic {token}"
 
     def changing(self, token: str) -> dict[str, str]:
-        """Fetch a session as a script does, once; who may not read gets none, and is refused without it too."""
-        marker = super().changing(token)
+        """Fetch a session as a script does, once; who may not read gets none, and is refused without it too.
+
+        Over https Flask's protection wants to be told where the request comes from.
+        """
+        marker = {**super().changing(token), **({"Referer": f"{self.url}/"} if self.public else {})}
         if token not in self.sessions:
             reply = self.exchange("GET", f"{API}session", None, {"Authorization": self.authorization(token)})
             if reply.status != HTTPStatus.OK:
