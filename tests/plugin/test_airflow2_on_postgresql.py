@@ -54,6 +54,8 @@ def airflow(
         **QUICK,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
+        # A busy machine may start a scheduler too slowly for the 30 s after which its tasks would be nobody's.
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "180",
         "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
     }
     home = tmp_path_factory.mktemp("airflow2")

@@ -140,6 +140,29 @@ def test_a_scheduler_hands_over_and_its_task_finishes_on_the_old_site(tidy_house
     assert tidy_house.said("end") == []
 
 
+@pytest.mark.parametrize("title", ["executor", "worker"])
+def test_what_only_waits_is_ended_once_the_tasks_of_its_scheduler_are(tidy_house: House, title: str) -> None:
+    tidy_house.lock(1, f"task=told idle={title}", current=True)
+    tidy_house.supervise("scheduler")
+    tidy_house.report(READY, "scheduler")
+    (idle,) = eventually(lambda: tidy_house.said("idles"))
+    new = tidy_house.lock(2)
+    tidy_house.stamp(2, "scheduler")
+    tidy_house.report(READY, "scheduler", lock_digest=new)
+    time.sleep(1)  # several looks
+    assert processes.process(idle) is not None, "it may hold what the task needs"
+    tidy_house.let_tasks_end()
+    eventually(lambda: tidy_house.said("task done") and processes.process(idle) is None)
+
+
+def test_what_only_waits_does_not_delay_the_stop_of_its_supervisor(tidy_house: House) -> None:
+    tidy_house.lock(1, "idle=executor", current=True)
+    supervisor = tidy_house.supervise("scheduler", times="stop_timeout=60")
+    tidy_house.report(READY, "scheduler")
+    eventually(lambda: tidy_house.said("idles"))
+    assert tidy_house.stop(supervisor) == 0
+
+
 def test_a_scheduler_drains_where_the_setting_says_so(tidy_house: House) -> None:
     tidy_house.lock(1, "task=told", current=True)
     tidy_house.supervise("scheduler", AIRFLOW__PACKAGE_MANAGER__SCHEDULER_RESTART="drain")
