@@ -71,7 +71,7 @@ for waiting, token, digest, who in before["waiting"]:
 made, _ = app.manager.plan(admin, ChangeSet(changes=(Change(Action.ADD, "good-package"),)))
 app.plans.join(120)
 anew = app.manager.operation(admin, made.id)
-made, token = app.manager.plan(admin, ChangeSet(requirements="# of Airflow 3\n"))
+made, token = app.manager.plan(admin, ChangeSet(requirements="# of Airflow 3\\n"))
 app.plans.join(120)
 following = app.manager.operation(admin, made.id)
 app.manager.apply(admin, following.id, token, following.plan_digest)
