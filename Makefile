@@ -31,7 +31,7 @@ test-node: $(READY) ## The main job on a real Airflow in real pods (Linux, root;
 	$(BIN)/python -m pytest tests/node
 
 test: lint ## Everything: lint, types, import contracts, every test (real pods: test-node; each Airflow: compatibility)
-	$(BIN)/python -m pytest -m 'not node and not every_airflow' --numprocesses 2 --dist loadscope --durations 40
+	$(BIN)/python -m pytest -m 'not node and not every_airflow' --numprocesses 3 --dist loadscope --durations 40
 
 lint: $(READY) $(VENV)/.node ## Format, lint, types, import contracts, the page's types
 	$(BIN)/ruff format --check .

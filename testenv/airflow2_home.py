@@ -112,7 +112,6 @@ def prepare(
         name: text.replace("from airflow.sdk import", "from airflow.decorators import") for name, text in dags.items()
     }
     environment = make(home, python, for_airflow_2) | {
-        "AIRFLOW__SCHEDULER__MIN_FILE_PROCESS_INTERVAL": "5",
         "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
         "AIRFLOW__WEBSERVER__BASE_URL": f"http://127.0.0.1:{port}",
         "AIRFLOW__WEBSERVER__WEB_SERVER_HOST": "127.0.0.1",

@@ -83,10 +83,11 @@ class Upkeep(Reading):
             waits = self._unsettled(frozenset(name for name, _, _ in stamped))
             if waits is not None:
                 return waits
-            for name, stamp, version in stamped:
-                self._target.restore(name, None, version)
-                return self._removed(principal, _stamp(name, stamp), name)
-            return self._removed(principal, remains.remove(left[0]), None)
+            if not stamped:
+                return self._removed(principal, remains.remove(left[0]), None)
+            name, stamp, version = stamped[0]
+            self._target.restore(name, None, version)
+            return self._removed(principal, _stamp(name, stamp), name)
 
     # --- how -----------------------------------------------------------------------------------------------------
 

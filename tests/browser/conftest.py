@@ -41,8 +41,7 @@ class Watched:
 
 @pytest.fixture
 def watched(chromium: Browser) -> Iterator[Watched]:
-    context = chromium.new_context(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
-    context.set_default_timeout(10_000)
+    context = headless.new_context(chromium, width=1280, height=800, patience=10)
     seen = Watched(context.new_page())
     yield seen
     context.close()

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from testenv import airflow_home, airflows
+from testenv.chromium import new_context
 from testenv.page_gallery import Gallery
 from tests.browser.conftest import Watched
 from tests.browser.in_airflow import ADDRESS, PATIENCE
@@ -35,8 +36,7 @@ def airflow(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 def test_a_visitor_logs_in_by_the_link_and_sees_the_page(
     airflow: Airflow, chromium: Browser, request: pytest.FixtureRequest
 ) -> None:
-    context = chromium.new_context(viewport={"width": 1280, "height": 800}, base_url=airflow.url)
-    context.set_default_timeout(PATIENCE)
+    context = new_context(chromium, url=airflow.url, width=1280, height=800)
     page = context.new_page()
     refused = page.goto("/package-manager/")
     assert refused is not None

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, FrameLocator, Page, expect
 from testenv import airflow_fab_home, airflow_home, airflows, demo
 from testenv.airflow2_home import Airflow2
 from testenv.airflow_home import Airflow
+from testenv.chromium import new_context
 from tests.browser.in_airflow import ADDRESS, PATIENCE, ROLLOUT, choose, frame_of, log_in, packages, picture, plan, see
 from tests.plugin import journey
 
@@ -36,8 +37,7 @@ def demonstrated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 @pytest.fixture(scope="module")
 def admin(demonstrated: Airflow, chromium: Browser) -> Iterator[Page]:
     """A browser in which the admin is logged in."""
-    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, base_url=demonstrated.url)
-    context.set_default_timeout(60_000)
+    context = new_context(chromium, url=demonstrated.url)
     page = context.new_page()
     log_in(page, demonstrated, "admin")
     yield page
@@ -116,7 +116,7 @@ def test_an_earlier_revision_is_restored(admin: Page) -> None:
 
 
 def test_a_viewer_gets_a_page_that_says_so(demonstrated: Airflow, chromium: Browser) -> None:
-    context = chromium.new_context(base_url=demonstrated.url)
+    context = new_context(chromium, url=demonstrated.url)
     page = context.new_page()
     log_in(page, demonstrated, "viewer")
     page.goto(ADDRESS)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Browser
 
+from testenv.chromium import new_context
 from tests.browser import in_airflow
 from tests.browser.in_airflow import ROLLOUT, see
 from tests.plugin import machine
@@ -32,8 +33,7 @@ def airflow(request: pytest.FixtureRequest) -> Airflow:
 def test_progress_is_watched_across_the_restart_of_the_web_server_without_a_reload(
     airflow: Airflow, chromium: Browser
 ) -> None:
-    context = chromium.new_context(viewport={"width": 1440, "height": 1000}, base_url=airflow.url)
-    context.set_default_timeout(in_airflow.PATIENCE)
+    context = new_context(chromium, url=airflow.url)
     page = context.new_page()
     uncaught: list[str] = []
     page.on("pageerror", lambda error: uncaught.append(error.stack or str(error)))

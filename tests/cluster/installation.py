@@ -154,6 +154,16 @@ class Installation:
     def failed(self, component: str = "triggerer", wanted: str | None = None) -> ComponentStatus:
         return self.until(lambda found: found.status is Status.FAILED, component, wanted)
 
+    def crash_once(self, component: str) -> None:
+        """Let its pod's main container end and run again, ready all the while, as one that is quick at both."""
+        [pod] = workloads.pods(self.admin, self.namespace, component)
+        [main] = pod["status"]["containerStatuses"]
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        ended = {"terminated": {"exitCode": 1, "reason": "Error", "message": "out of luck", "finishedAt": now}}
+        again = {**main, "restartCount": 1, "lastState": ended, "state": {"running": {"startedAt": now}}}
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}/status"
+        self.admin.request("PATCH", path, {"status": {"containerStatuses": [again]}})
+
     def uids(self, component: str = "triggerer") -> dict[str, str]:
         """Return name → uid of the pods that are not leaving."""
         found: list[Object] = workloads.pods(self.admin, self.namespace, component)

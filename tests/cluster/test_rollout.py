@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ from typing import Any
 
 import pytest
 
+from airflow_package_manager.adapters.kubernetes.api import Api, WatchEvent
+from airflow_package_manager.adapters.kubernetes.connection import Connection
+from airflow_package_manager.adapters.kubernetes.kinds import Kind
+from airflow_package_manager.adapters.kubernetes.mirror import Rhythm
+from airflow_package_manager.adapters.kubernetes.pods import Limits
 from airflow_package_manager.adapters.kubernetes.preflight_job import Options
 from airflow_package_manager.adapters.kubernetes.stamping import ANNOTATION
 from airflow_package_manager.adapters.kubernetes.workloads import Reference
@@ -115,6 +121,39 @@ def test_a_task_of_the_kubernetes_executor_is_no_instance(house: Installation) -
     found = house.current("worker")
     assert [row.name for row in found.instances] != ["task"]
     assert len(found.instances) == 1
+
+
+class HalfOpen(Api):
+    """Its watches hear nothing, as over a connection whose other end is gone without a word."""
+
+    over = threading.Event()
+
+    def watch(
+        self, kind: Kind, namespace: str, *, selector: str = "", since: str, seconds: float
+    ) -> Iterator[WatchEvent]:
+        del kind, namespace, selector, since
+        self.over.wait(seconds)
+        yield from ()
+
+
+def test_nothing_is_current_by_what_a_silent_watch_told(house: Installation) -> None:
+    house.make("deployment", "triggerer", scripts=[house.scripted(2)])
+    house.restart("triggerer", 2)
+    house.current(wanted=house.digest(2))
+    house.api = HalfOpen(Connection(kubeconfig=str(house.cluster.kubeconfig)))
+    soak = 5.0
+    careful, careless = (
+        house.named(limits=Limits(soak=soak), rhythm=Rhythm(certain=seconds)) for seconds in (0.5, 999.0)
+    )
+    for target in (careful, careless):
+        target.observe("triggerer", house.digest(2))
+    time.sleep(soak)
+    house.crash_once("triggerer")
+    time.sleep(1)
+    found, believed = (target.observe("triggerer", house.digest(2)) for target in (careful, careless))
+    HalfOpen.over.set()
+    assert believed.status is Status.CURRENT, "else this test shows nothing"
+    assert (found.status, found.message) == (Status.FAILED, "main ended with status 1: out of luck")
 
 
 # --- failures ----------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from pathlib import Path
 from playwright.sync_api import FrameLocator, Locator, Page, expect
 
 from testenv.airflow_home import Airflow
-from testenv.chromium import chromium
+from testenv.chromium import chromium, new_context
 
 ANSWER = 60_000
 """Milliseconds for one answer of a busy machine."""
@@ -22,8 +22,7 @@ ROLLOUT = 420_000
 def logged_in(airflow: Airflow, user: str) -> Iterator[Page]:
     """Yield a browser's page in which the user is logged in."""
     with chromium() as browser:
-        page = browser.new_context(viewport={"width": 1440, "height": 1400}, base_url=airflow.url).new_page()
-        page.set_default_timeout(ANSWER)
+        page = new_context(browser, url=airflow.url, height=1400).new_page()
         page.goto("/")
         page.locator("input[name=username]").fill(user)
         page.locator("input[name=password]").fill(airflow.passwords[user])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_package_manager.installer import standalone
 from airflow_package_manager.plugin.fab_permissions import RESOURCE
 from testenv.airflow2_home import Airflow2, cookies
 from testenv.airflow_home import API
@@ -241,3 +242,9 @@ def _restart_webserver(airflow: Airflow2) -> None:
     machine.kill(before)
     journey.until(another, "another webserver")
     airflow.wait_until_healthy()
+
+
+def test_the_address_that_nobody_chose_is_the_one_that_airflow_writes_into_its_file(airflow: Airflow2) -> None:
+    ask = "from airflow.configuration import conf; print(conf.get_default_value('webserver', 'base_url'))"
+    done = airflow.run(str(airflow.python), "-c", ask)
+    assert done.stdout.split()[-1:] == [standalone._SHIPPED_BASE_URL], done.stderr

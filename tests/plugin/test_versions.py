@@ -17,7 +17,7 @@ from playwright.sync_api import ConsoleMessage, Page, expect
 
 from airflow_package_manager.web.endpoints import ENDPOINTS
 from testenv.airflow_home import API
-from testenv.chromium import chromium
+from testenv.chromium import chromium, new_context
 from tests.plugin import journey, machine
 
 if TYPE_CHECKING:
@@ -143,9 +143,7 @@ def test_the_page_stands_in_airflows_frame_in_light_and_dark(airflow: Airflow, r
 
 def _look(airflow: Airflow, name: str) -> None:
     with chromium() as browser:
-        context = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=airflow.url)
-        context.set_default_timeout(PATIENCE)
-        _look_at(context.new_page(), airflow, name)
+        _look_at(new_context(browser, url=airflow.url).new_page(), airflow, name)
 
 
 def _look_at(page: Page, airflow: Airflow, name: str) -> None:

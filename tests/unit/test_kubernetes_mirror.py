@@ -92,6 +92,20 @@ def test_a_watch_that_breaks_is_followed_by_a_list(error: Exception) -> None:
     mirror.close()
 
 
+def test_what_must_be_certain_does_not_wait_for_a_silent_watch() -> None:
+    api, now = MemoryApi(), [0.0]
+    mirror = _mirror(api, Rhythm(watch=60, certain=10), clock=lambda: now[0])
+    assert mirror.get() == {}
+    _until(lambda: api.watches == 1)
+    for seconds, lists in ((9.0, 1), (11.0, 2), (12.0, 2)):
+        now[0] = seconds
+        mirror.get()
+        mirror.get(certain=True)
+        assert api.lists == lists
+    assert mirror.age() == 1.0
+    mirror.close()
+
+
 def test_an_error_is_raised_by_the_next_question_and_the_one_after_starts_anew() -> None:
     api = MemoryApi()
     forbidden = ClusterForbidden("pods may not be listed")

@@ -51,6 +51,8 @@ class Rhythm:
     """Nobody asked for so long: the thread ends."""
     first: float = 30.0
     """How long a question waits for the first list."""
+    certain: float = 10.0
+    """A watch that is silent for longer may be a connection that is half open: nothing is built on what it told."""
     stale: float = 90.0
     """Without a sign of life of the server for so long, a question is refused."""
     pause: float = 1.0
@@ -83,10 +85,11 @@ class Mirror:
         self._run: _Run | None = None
         self._process = os.getpid()
 
-    def get(self) -> Mapping[str, Object]:
+    def get(self, *, certain: bool = False) -> Mapping[str, Object]:
         """Return the objects by uid, as of `age()` seconds ago; waits for the first list.
 
-        Raises what the thread met since the last question, and `ClusterUnavailable` when nothing was heard in time.
+        `certain`: where nothing was heard for longer than the rhythm calls certain, it begins anew. Raises what the
+        thread met since the last question, and `ClusterUnavailable` when nothing was heard in time.
         """
         with self._guard:
             if self._process != os.getpid():  # forked: the thread is not here, and its lock may be held for ever
@@ -96,6 +99,9 @@ class Mirror:
                 self._run = None
                 if run is not None and run.error is not None:
                     raise run.error
+                self._run = run = self._start()
+            elif certain and self._rhythm.certain < run.age() < float("inf"):
+                run.stop()
                 self._run = run = self._start()
         return run.objects()
 

@@ -24,7 +24,7 @@ from airflow_package_manager.adapters.kubernetes.stamping import Workload
 from airflow_package_manager.adapters.kubernetes.workloads import Reference
 from airflow_package_manager.domain import lock as locks
 from airflow_package_manager.domain.plan import StoreSnapshot
-from airflow_package_manager.domain.rollout import ComponentStatus, PreflightStatus, Stamp
+from airflow_package_manager.domain.rollout import ComponentStatus, PreflightStatus, Stamp, Status
 from airflow_package_manager.errors import ClusterUnavailable, PackageManagerError, StampConflict
 from airflow_package_manager.refusals import NoComponents, UnsupportedWorkload
 
@@ -64,6 +64,7 @@ class KubernetesRollout:
         self._limits = limits
         self._preflight = preflight
         self._order = tuple(named) or tuple(references)
+        self._certain = rhythm.certain
         self._sightings = Sightings(
             api, namespace=namespace, references=references, named=tuple(named), clock=clock, rhythm=rhythm
         )
@@ -124,18 +125,10 @@ class KubernetesRollout:
     def observe(self, component: str, wanted: str | None) -> ComponentStatus:
         """Return how the component's pods stand."""
         with _translated():
-            seen, age = self._sightings.sight(component)
-            workload, now = seen.workload, self._clock()
-            installer = self._preflight.installer
-            against = Wanted(
-                digest=wanted if wanted is not None else self._digest(stamping.stamp_of(workload.template)),
-                main=workload.main,
-                installer=installer if workload.has_container(installer) else None,
-                now=now,
-                limits=self._limits,
-                unused=pod_template.unused(workload, installer),
-            )
-            return status.component_status(component, seen, against, now - age)
+            found, age = self._judged(component, wanted)
+            if wanted is not None and found.status is Status.CURRENT and age > self._certain:
+                found, _ = self._judged(component, wanted, certain=True)  # a rollout goes on by it
+            return found
 
     def discard_stuck(self, component: str) -> None:
         """Delete one pod of the failed revision that nothing replaces by itself; it may heal or vanish meanwhile."""
@@ -184,6 +177,21 @@ class KubernetesRollout:
     def close(self) -> None:
         """Let the watches end."""
         self._sightings.close()
+
+    def _judged(self, component: str, wanted: str | None, *, certain: bool = False) -> tuple[ComponentStatus, float]:
+        """Return how the pods stand, and the age in seconds of what is known of them."""
+        seen, age = self._sightings.sight(component, certain=certain)
+        workload, now = seen.workload, self._clock()
+        installer = self._preflight.installer
+        against = Wanted(
+            digest=wanted if wanted is not None else self._digest(stamping.stamp_of(workload.template)),
+            main=workload.main,
+            installer=installer if workload.has_container(installer) else None,
+            now=now,
+            limits=self._limits,
+            unused=pod_template.unused(workload, installer),
+        )
+        return status.component_status(component, seen, against, now - age), age
 
     def _set_stamp(self, component: str, workload: Workload, revision: int | None, expected: str) -> None:
         found = workload.stamp()

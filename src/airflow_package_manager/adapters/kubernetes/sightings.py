@@ -107,11 +107,14 @@ class Sightings:
             fresh.kind, fresh.name, fresh.until = found.kind, found.name, self._clock() + _FOUND_SECONDS
         return found
 
-    def sight(self, component: str) -> tuple[Sight, float]:
-        """Return the component's workload with its pods, and the seconds since the server was heard of the pods."""
+    def sight(self, component: str, *, certain: bool = False) -> tuple[Sight, float]:
+        """Return the component's workload with its pods, and the seconds since the server was heard of the pods.
+
+        `certain`: if that is too long ago to build on, they are listed anew.
+        """
         workload = self.workload(component)
         mirror = self._mirror(component, workload)
-        found = tuple(mirror.get().values())
+        found = tuple(mirror.get(certain=certain).values())
         if workload.kind == DEPLOYMENT:
             replica_sets, new = self._replica_sets(component, workload)
             return status.sight_of_deployment(workload, replica_sets, new, found), mirror.age()
