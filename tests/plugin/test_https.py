@@ -130,10 +130,7 @@ def browser() -> Iterator[Browser]:
 
 
 def test_a_person_logs_in_and_applies_a_change(site: Site, browser: Browser) -> None:
-    context = browser.new_context(
-        viewport={"width": 1280, "height": 800}, base_url=site.airflow.url, ignore_https_errors=True
-    )
-    context.set_default_timeout(in_airflow.PATIENCE)
+    context = chromium.new_context(browser, url=site.airflow.url, any_certificate=True)
     page, refused = context.new_page(), list[str]()
 
     def heard(response: Response) -> None:
