@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,8 +55,9 @@ def airflow(
         **QUICK,
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": database,
         "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-        # A busy machine may start a scheduler too slowly for the 30 s after which its tasks would be nobody's.
-        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "180",
+        # Soon after the handover Airflow looks for tasks of schedulers that are gone, and would start them anew.
+        "AIRFLOW__SCHEDULER__SCHEDULER_HEALTH_CHECK_THRESHOLD": "15",
+        "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "5",
         "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
     }
     home = tmp_path_factory.mktemp("airflow2")
@@ -98,6 +100,7 @@ def test_a_running_task_goes_on_under_a_new_scheduler_as_the_plan_says(airflow: 
     assert told.startswith("LocalExecutor: its tasks are processes of the scheduler; those that run go on with")
     assert machine.children(airflow)["scheduler"] != changed.scheduler
     assert len(machine.schedulers(airflow.home)) == 1
+    time.sleep(20)  # Airflow looks several times for whom it has not heard of for 15 s
     assert journey.running(airflow, token, patient_task.DAG, changed.patient)
     (began,) = patient_task.written(airflow)
     patient_task.go_on(airflow)

@@ -6,13 +6,16 @@ when its scheduler was killed waits for tasks that nobody sends. All of them say
 
 from __future__ import annotations
 
+import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from airflow_package_manager.installer import processes
 from airflow_package_manager.installer.task_patience import END_PATIENCE
 
+VARIABLE = "AIRFLOW_PACKAGE_MANAGER_HANDED_OVER"
+"""Tells a scheduler whose tasks are its own from now on: our process, and the sessions, separated by spaces."""
 _IDLE = re.compile(r"airflow (?:executor|worker) -- LocalExecutor(?:\S* <idle>)?")
 """Titles of Airflow's own; a worker that works says on what, and so does a task."""
 
@@ -30,6 +33,10 @@ class HandedOver:
     def add(self, sessions: Iterable[int]) -> None:
         """Look after these, each named by the process id of its scheduler."""
         self._idle_since.update(dict.fromkeys(sessions))
+
+    def told(self) -> Mapping[str, str]:
+        """Return the variables of a scheduler that is started after these."""
+        return {VARIABLE: " ".join(map(str, (os.getpid(), *self._idle_since)))} if self._idle_since else {}
 
     def look(self) -> None:
         """End what only waits; looks at the processes once in a pause."""

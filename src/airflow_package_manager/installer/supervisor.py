@@ -93,8 +93,7 @@ class _Supervisor:
         self._record = child_record.record_path(self._directory, component, self._host, os.getpid())
         self._child: Child | None = None
         self._run = Run(None)
-        self._installed: InstallReport | None = None
-        """How the site that the child runs on came to be, as far as this supervisor knows."""
+        self._installed: InstallReport | None = None  # how the site of the child came to be, as far as is known here
         self._sweeper = sweeping.Sweeper(self._directory, component, self._host, timing, self._say)
         self._reporter = Reporter(self._directory, first_report(component, self._host), timing.beat, self._say)
 
@@ -152,7 +151,8 @@ class _Supervisor:
         site = "off" if run.digest is None else str(self._directory.site(run.digest).absolute())
         self._write_record()
         again = self._child is not None
-        self._child = Child(self._command, {**os.environ, sweeping.SITE_VARIABLE: site}, self._record)
+        environment = {**os.environ, **self._handed_over.told(), sweeping.SITE_VARIABLE: site}
+        self._child = Child(self._command, environment, self._record)
         self._run = run
         self._say(f"started process {self._child.pid}, site: {site}")
         self._reporter.change(
