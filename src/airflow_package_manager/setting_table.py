@@ -175,9 +175,8 @@ SETTINGS: tuple[Setting, ...] = (
         "scheduler_restart",
         "handover",
         forms.choice("handover", "drain"),
-        "`handover`: running LocalExecutor tasks go on with the old site while a new scheduler starts; one that takes"
-        " longer than [scheduler] orphaned_tasks_check_interval is started anew by Airflow. `drain`: wait for them"
-        " first.",
+        "`handover`: running LocalExecutor tasks finish on the old site while a new scheduler starts. `drain`: wait"
+        " for them first.",
     ),
     Setting(
         "stop_timeout",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from airflow_package_manager.domain.report import FELL_BACK, READY, STARTING
 from airflow_package_manager.installer import processes
+from airflow_package_manager.installer.handed_over import VARIABLE
 from tests.supervisor.house import House, eventually
 
 
@@ -128,13 +130,16 @@ def test_a_stamp_whose_lock_was_retired_means_the_current_one(tidy_house: House)
 
 def test_a_scheduler_hands_over_and_its_task_finishes_on_the_old_site(tidy_house: House) -> None:
     old = tidy_house.lock(1, "task=told", current=True)
-    tidy_house.supervise("scheduler")
-    tidy_house.report(READY, "scheduler")
+    supervisor = tidy_house.supervise("scheduler")
+    first = tidy_house.report(READY, "scheduler").child_pid
     task = eventually(lambda: tidy_house.said("task begins"))
     new = tidy_house.lock(2)
     tidy_house.stamp(2, "scheduler")
-    tidy_house.report(READY, "scheduler", lock_digest=new)
+    second = tidy_house.report(READY, "scheduler", lock_digest=new).child_pid
     assert tidy_house.said("task done") == []
+    told = f"{VARIABLE}={supervisor.pid} {first}".encode()
+    assert told in Path(f"/proc/{second}/environ").read_bytes().split(b"\0"), "whose tasks it takes over"
+    assert VARIABLE.encode() not in Path(f"/proc/{task[0]}/environ").read_bytes()
     tidy_house.let_tasks_end()
     eventually(lambda: tidy_house.said("task done", old) == task)
     assert tidy_house.said("end") == []

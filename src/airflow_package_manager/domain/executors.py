@@ -20,9 +20,7 @@ class SchedulerStop(Enum):
 
 
 _STOPS = {
-    SchedulerStop.HANDOVER: "those that run go on with the packages they began with, while a new scheduler starts;"
-    " one that still runs when Airflow next looks for tasks of schedulers that are gone ([scheduler]"
-    " orphaned_tasks_check_interval) is ended and started anew",
+    SchedulerStop.HANDOVER: "those that run go on with the packages they began with, while a new scheduler starts",
     SchedulerStop.DRAIN: "those that run have stop_timeout to end, and nothing new is scheduled meanwhile",
     SchedulerStop.POD: "those that run have the grace period of its pod to end, and are retried as their DAGs say if"
     " that is too short",
