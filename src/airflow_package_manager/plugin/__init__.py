@@ -21,10 +21,6 @@ URL_PREFIX = "/package-manager"
 AIRFLOW_2 = __version__.startswith("2.")
 
 
-_HANDED_OVER = "AIRFLOW_PACKAGE_MANAGER_HANDED_OVER"
-"""`installer.handed_over.VARIABLE`, which is not imported here."""
-
-
 class PackageManagerPlugin(AirflowPlugin):  # type: ignore[misc, unused-ignore]  # untyped where Airflow ships no types
     """Admin → Package Manager, and the HTTP API behind it."""
 
@@ -32,14 +28,9 @@ class PackageManagerPlugin(AirflowPlugin):  # type: ignore[misc, unused-ignore] 
 
     @cached_property
     def listeners(self) -> list[Any]:  # type: ignore[override]
-        """Below a supervisor whose scheduler has handed over: who takes its tasks over. Nowhere else anything."""
-        if not os.environ.get(_HANDED_OVER):
-            return []
-        try:
-            return [importlib.import_module(f"{__name__}.takeover").Takeover()]
-        except Exception:
-            logging.getLogger(__name__).exception("Nobody takes over the tasks of the scheduler before this one")
-            return []
+        """Below a supervisor whose scheduler has handed over: who takes its tasks over."""
+        handed_over = os.environ.get("AIRFLOW_PACKAGE_MANAGER_HANDED_OVER")
+        return [importlib.import_module(f"{__name__}.takeover").Takeover()] if handed_over else []
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]
