@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
 from airflow_package_manager.adapters.sql.tables import metadata
 from airflow_package_manager.installer import processes
@@ -92,7 +91,9 @@ def test_a_package_is_added_and_the_dag_that_needs_it_runs(airflow: Airflow, cha
     engine.dispose()
 
 
-def test_a_running_task_goes_on_under_a_new_scheduler_as_the_plan_says(airflow: Airflow, changed: Changed) -> None:
+def test_a_running_task_goes_on_under_a_new_scheduler_as_the_plan_says(
+    airflow: Airflow, changed: Changed, database: str
+) -> None:
     """After the test above: another task has begun and ended meanwhile, on the new packages."""
     token = airflow.token("admin")
     assert "running-tasks" in {warning["code"] for warning in changed.planned["plan"]["warnings"]}
@@ -100,7 +101,7 @@ def test_a_running_task_goes_on_under_a_new_scheduler_as_the_plan_says(airflow: 
     assert told.startswith("LocalExecutor: its tasks are processes of the scheduler; those that run go on with")
     assert machine.children(airflow)["scheduler"] != changed.scheduler
     assert len(machine.schedulers(airflow.home)) == 1
-    time.sleep(20)  # Airflow looks several times for whom it has not heard of for 15 s
+    journey.until(lambda: _given_up(database) or None, "Airflow's look for schedulers that are gone", 60)
     assert journey.running(airflow, token, patient_task.DAG, changed.patient)
     (began,) = patient_task.written(airflow)
     patient_task.go_on(airflow)
@@ -121,3 +122,12 @@ def test_whatever_the_page_asks_is_answered(airflow: Airflow) -> None:
             status, answer = airflow.request("GET", API + endpoint.path.format(**values), headers=browser)
             assert status == 200, (endpoint.path, answer)
     assert airflow.request("GET", "/package-manager/", headers=browser)[0] == 200
+
+
+def _given_up(database: str) -> bool:
+    """Tell whether Airflow has noticed that the first scheduler is no more; it did not stop by itself."""
+    engine = create_engine(database)
+    with engine.connect() as connection:
+        found = connection.scalar(text("SELECT count(*) FROM job WHERE job_type = 'SchedulerJob' AND state = 'failed'"))
+    engine.dispose()
+    return bool(found)
