@@ -20,6 +20,8 @@ from email.message import Message
 from pathlib import Path
 from typing import Any, ClassVar
 
+from testenv import tls_proxy
+
 START_SECONDS = 240
 STOP_SECONDS = 90
 API = "/package-manager/api/v1/"
@@ -122,6 +124,8 @@ class Airflow:
             with _opener(self.authority).open(request, timeout=30) as response:
                 return Reply(response.status, response.headers, response.read())
         except urllib.error.HTTPError as error:
+            if error.headers.get("Server", "").startswith(tls_proxy.NAME):
+                raise ConnectionError("Nobody listens behind the proxy.") from error
             return Reply(error.code, error.headers, error.read())
 
     def authorization(self, token: str) -> str:

@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from pathlib import Path
 
+NAME = "tls-proxy"
+"""In the header `Server` of what it answers itself."""
 SECONDS = 60.0
 """For one answer of what stands behind."""
 _OF_ONE_HOP = {"connection", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade"}
@@ -25,11 +27,13 @@ def proxy(port: int, behind: int, certificate: Path, key: Path) -> Iterator[None
     class Handler(_Handler):
         upstream = behind
 
-        def setup(self) -> None:
-            self.request = context.wrap_socket(self.request, server_side=True)  # in the thread of this connection
-            super().setup()
+    class Server(_Server):
+        def get_request(self) -> tuple[ssl.SSLSocket, tuple[str, int]]:
+            plain, address = super().get_request()
+            # Whoever takes his time with it keeps nobody waiting but his own thread.
+            return context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False), address
 
-    with _Server(("127.0.0.1", port), Handler) as server:
+    with Server(("127.0.0.1", port), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1})
         thread.start()
         try:
@@ -48,6 +52,7 @@ class _Server(http.server.ThreadingHTTPServer):
 
 class _Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    server_version = NAME
     upstream = 0
 
     def _pass_on(self) -> None:

@@ -59,14 +59,15 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> pki.Pki:
     return made
 
 
-@pytest.fixture(scope="module", params=[("3.3", False), ("3.3", True), ("2.11", False), ("2.11", True)], ids=str)
+@pytest.fixture(scope="module", params=["3.3-own", "3.3-proxied", "2.11-own", "2.11-proxied"])
 def site(
     request: pytest.FixtureRequest,
     keys: pki.Pki,
     tmp_path_factory: pytest.TempPathFactory,
     package_index: PackageIndexServer,
 ) -> Iterator[Site]:
-    version, proxied = request.param
+    version, _, how = request.param.partition("-")
+    proxied = how == "proxied"
     home, public = tmp_path_factory.mktemp("airflow"), airflow_home.free_port()
     settings = {**QUICK, "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url}
     prepared = airflows.prepare(version, home, dags={DAG.name: DAG.read_text()}, settings=settings)
