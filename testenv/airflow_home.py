@@ -124,9 +124,10 @@ class Airflow:
             with _opener(self.authority).open(request, timeout=30) as response:
                 return Reply(response.status, response.headers, response.read())
         except urllib.error.HTTPError as error:
-            if error.headers.get("Server", "").startswith(tls_proxy.NAME):
-                raise ConnectionError("Nobody listens behind the proxy.") from error
-            return Reply(error.code, error.headers, error.read())
+            with error:
+                if error.headers.get("Server", "").startswith(tls_proxy.NAME):
+                    raise ConnectionError("Nobody listens behind the proxy.") from error
+                return Reply(error.code, error.headers, error.read())
 
     def authorization(self, token: str) -> str:
         """Return the header that carries what `token` returned."""
