@@ -68,7 +68,7 @@ lock: $(READY) ## Pin the development environment anew
 		requirements/node.in --output-file requirements/node.txt
 	$(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header --python-version 3.11 \
 		requirements/node-2.11.in --output-file requirements/node-2.11.txt
-	for version in 3.3 3.3-fab 3.3-keycloak 2.11; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
+	for version in 3.3 3.3-fab 3.3-keycloak 2.11 2.11-celery; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 requirements/airflow-$$version.in --output-file requirements/airflow-$$version.txt; done
 	for then in 3.2:2026-05-31 3.1:2026-03-31 3.1-fab:2026-03-31; do $(BIN)/uv pip compile --quiet --upgrade --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 --exclude-newer $${then#*:} --exclude-newer-package uv=false \

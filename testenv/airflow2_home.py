@@ -51,7 +51,7 @@ class Airflow2(Airflow):
 
     def changing(self, token: str) -> dict[str, str]:
         """Fetch a session as a script does, once; who may not read gets none, and is refused without it too."""
-        marker = super().changing(token)
+        marker = {**super().changing(token), **self._referrer()}
         if token not in self.sessions:
             reply = self.exchange("GET", f"{API}session", None, {"Authorization": self.authorization(token)})
             if reply.status != HTTPStatus.OK:
@@ -66,13 +66,18 @@ class Airflow2(Airflow):
             self.browsers[user] = self._log_in(user, time.monotonic() + _PATIENCE)
         return self.browsers[user]
 
+    def _referrer(self) -> dict[str, str]:
+        """Return the header that says where a request comes from: over https Flask's protection wants it."""
+        return {"Referer": f"{self.url}/"} if self.public else {}
+
     def _log_in(self, user: str, end: float) -> str:
         form = self.exchange("GET", "/login/", None, {})
         token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', form.content.decode())
         if token is None:
             raise RuntimeError(f"the log-in page has no form: {form.content[:500]!r}")
         fields = {"csrf_token": token[1], "username": user, "password": self.passwords[user]}
-        headers = {"Cookie": cookies(form), "Content-Type": "application/x-www-form-urlencoded"}
+        kind = {"Content-Type": "application/x-www-form-urlencoded"}
+        headers = {"Cookie": cookies(form), **kind, **self._referrer()}
         done = self.exchange("POST", "/login/", urlencode(fields).encode(), headers)
         if done.status == HTTPStatus.TOO_MANY_REQUESTS and time.monotonic() < end:
             time.sleep(5)  # Airflow takes five in forty seconds

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import secrets
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -17,6 +19,8 @@ from dataclasses import dataclass, field
 from email.message import Message
 from pathlib import Path
 from typing import Any, ClassVar
+
+from testenv import tls_proxy
 
 START_SECONDS = 240
 STOP_SECONDS = 90
@@ -53,6 +57,10 @@ class Airflow:
     process: subprocess.Popen[bytes] | None = None
     """`airflow-package-manager standalone`."""
     log: Path = field(default=Path("standalone.log"))
+    public: str | None = None
+    """The address that people use, without a slash at the end; by default that of its web server, over http."""
+    authority: Path | None = None
+    """Certificate of whoever signed the one behind that address."""
 
     web_server = "api-server"
     components: ClassVar[tuple[str, ...]] = ("api-server", "scheduler", "dag-processor", "triggerer")
@@ -68,8 +76,8 @@ class Airflow:
 
     @property
     def url(self) -> str:
-        """The address of its web server, without a slash at the end."""
-        return f"http://127.0.0.1:{self.port}"
+        """The address at which it is asked, without a slash at the end."""
+        return self.public or f"http://127.0.0.1:{self.port}"
 
     def command(self, *arguments: str) -> list[str]:
         """Return our command line of this environment as an argv."""
@@ -113,10 +121,13 @@ class Airflow:
         for name, value in headers.items():
             request.add_header(name, value)
         try:
-            with _OPENER.open(request, timeout=30) as response:
+            with _opener(self.authority).open(request, timeout=30) as response:
                 return Reply(response.status, response.headers, response.read())
         except urllib.error.HTTPError as error:
-            return Reply(error.code, error.headers, error.read())
+            with error:
+                if error.headers.get("Server", "").startswith(tls_proxy.NAME):
+                    raise ConnectionError("Nobody listens behind the proxy.") from error
+                return Reply(error.code, error.headers, error.read())
 
     def authorization(self, token: str) -> str:
         """Return the header that carries what `token` returned."""
@@ -191,7 +202,10 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_OPENER = urllib.request.build_opener(_NoRedirect)
+@functools.cache
+def _opener(authority: Path | None) -> urllib.request.OpenerDirector:
+    trusted = ssl.create_default_context(cafile=authority)
+    return urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=trusted))
 
 
 def prepare(

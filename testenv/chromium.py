@@ -27,12 +27,25 @@ def chromium() -> Iterator[Browser]:
 
 
 def new_context(
-    browser: Browser, *, url: str | None = None, width: int = 1440, height: int = 1000, patience: float = 60
+    browser: Browser,
+    *,
+    url: str | None = None,
+    width: int = 1440,
+    height: int = 1000,
+    patience: float = 60,
+    any_certificate: bool = False,
 ) -> BrowserContext:
     """Return somebody's browser; `patience` in seconds for what a page is asked.
 
+    With `any_certificate` it is somebody's who has told it to trust the server's.
+
     Nothing turns in it: without a graphics card the processor draws that, which the Airflow under the page needs.
     """
-    context = browser.new_context(base_url=url, viewport={"width": width, "height": height}, reduced_motion="reduce")
+    context = browser.new_context(
+        base_url=url,
+        viewport={"width": width, "height": height},
+        reduced_motion="reduce",
+        ignore_https_errors=any_certificate,
+    )
     context.set_default_timeout(patience * 1000)
     return context

@@ -69,7 +69,8 @@ class CrossOrigin(PackageManagerError):
     code = "cross-origin"
     title = "The request did not come from this Airflow's own page"
     default_next_action = (
-        "Open Admin → Package Manager on Airflow's own address; if a proxy changes it, set [api] base_url."
+        "Open Admin → Package Manager on Airflow's own address; if a proxy changes it, set base_url in [api], on"
+        " Airflow 2 in [webserver]."
     )
 
 

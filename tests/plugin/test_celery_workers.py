@@ -19,7 +19,7 @@ import pytest
 
 from airflow_package_manager.plugin.celery_workers import EXECUTOR, alive
 from airflow_package_manager.plugin.executors import names
-from testenv import redis
+from testenv import airflow_environment, redis
 from testenv.airflow_home import Airflow
 from testenv.node import airflow_image
 from testenv.node.machine import MachineUnfit
@@ -93,18 +93,22 @@ class Desk:
             running.wait(30)
 
 
-@pytest.fixture(scope="module")
-def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    if shutil.which("redis-server") is None:
-        pytest.skip("there is no redis-server (Debian: redis-server)")
+def _of_pods() -> Path:
     try:
-        environment = airflow_image.environment(NEWEST.pins)
+        return airflow_image.environment(NEWEST.pins) / "bin" / "python"
     except MachineUnfit as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(scope="module", params=["3.3", pytest.param("2.11", marks=pytest.mark.every_airflow)])
+def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    if shutil.which("redis-server") is None:
+        pytest.skip("there is no redis-server (Debian: redis-server)")
+    python = airflow_environment.build("2.11-celery") if request.param == "2.11" else _of_pods()
     home = tmp_path_factory.mktemp("airflow")
     with redis.server() as broker:
         values = {
-            "PATH": f"{environment}/bin:/usr/bin:/bin",
+            "PATH": f"{python.parent}:/usr/bin:/bin",
             "PYTHONPATH": str(SOURCE),
             "HOME": str(home),
             "AIRFLOW_HOME": str(home),
@@ -114,7 +118,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
             "AIRFLOW__CELERY__RESULT_BACKEND": broker.url,
             "C_FORCE_ROOT": "1",
         }
-        yield Desk(environment / "bin" / "python", values)
+        yield Desk(python, values)
 
 
 def test_a_worker_says_since_when_it_runs(desk: Desk) -> None:

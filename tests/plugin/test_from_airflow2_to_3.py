@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from testenv import airflow_environment
+from testenv import airflow_environment, postgres
 from testenv.airflow_home import Airflow
 from testenv.package_index import PackageIndexServer
 from tests.plugin import machine
@@ -47,7 +47,9 @@ waiting = [
     )
     for made, token in [planned(change_set, who)]
 ]
-print(json.dumps({"done": done.id, "waiting": waiting}))
+audit = [[event.kind, event.at] for event in app.manager.events(admin, done.id, after=0, limit=100)]
+times = [done.created_at, done.expires_at, done.ended_at]
+print(json.dumps({"done": done.id, "waiting": waiting, "audit": audit, "times": times}))
 """
 _AFTER = """
 import json, sys
@@ -69,6 +71,11 @@ for waiting, token, digest, who in before["waiting"]:
 made, _ = app.manager.plan(admin, ChangeSet(changes=(Change(Action.ADD, "good-package"),)))
 app.plans.join(120)
 anew = app.manager.operation(admin, made.id)
+made, token = app.manager.plan(admin, ChangeSet(requirements="# of Airflow 3\\n"))
+app.plans.join(120)
+following = app.manager.operation(admin, made.id)
+app.manager.apply(admin, following.id, token, following.plan_digest)
+following = app.driver.run(following.id)
 done = app.manager.operation(admin, before["done"])
 waiting = [app.manager.operation(admin, found[0]) for found in before["waiting"]]
 print(json.dumps({
@@ -76,6 +83,12 @@ print(json.dumps({
     "waiting": [found.state.value for found in waiting],
     "done": [done.state.value, done.revision, done.owner.name, done.plan.proposed_text],
     "revisions": [found.revision for found in app.manager.revisions(admin)],
+    "same": {
+        "audit": before["audit"]
+        == [[event.kind, event.at] for event in app.manager.events(admin, before["done"], after=0, limit=100)],
+        "times": before["times"] == [done.created_at, done.expires_at, done.ended_at],
+    },
+    "following": [following.state.value, following.revision],
     "events": [[event.kind, event.address] for event in app.manager.events(admin, before["done"], after=0, limit=100)],
     "anew": [anew.state.value, anew.problem, anew.plan.lock.image != waiting[0].plan.lock.image],
 }))
@@ -90,8 +103,20 @@ class Moved:
     airflows: tuple[Airflow, ...]
 
 
+@pytest.fixture(scope="module", params=["sqlite", pytest.param("postgresql", marks=pytest.mark.every_airflow)])
+def database(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
+    """Where it is, as Airflow is told."""
+    if request.param == "sqlite":
+        yield {}
+    else:
+        with postgres.server() as server:
+            yield {"AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": server.url()}
+
+
 @pytest.fixture(scope="module")
-def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer) -> Moved:
+def moved(
+    tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexServer, database: dict[str, str]
+) -> Moved:
     """What Airflow 3 finds where Airflow 2.11 was."""
     home = tmp_path_factory.mktemp("moved")
     environ = {
@@ -101,6 +126,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexS
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__PACKAGE_MANAGER__SOAK": "1",
         "AIRFLOW__PACKAGE_MANAGER__INDEX_URL": package_index.url,
+        **database,
     }
     old, new = (
         Airflow(home, airflow_environment.build(version), 0, {}, {**environ, "AIRFLOW_CONFIG": str(home / version)})
@@ -117,11 +143,12 @@ def moved(tmp_path_factory: pytest.TempPathFactory, package_index: PackageIndexS
 
 def test_history_revisions_and_audit_record_stay(moved: Moved) -> None:
     assert moved.found["done"] == ["SUCCEEDED", 1, "admin", "# ours\n"]
-    assert moved.found["revisions"] == [1, 0]
+    assert moved.found["revisions"] == [2, 1, 0]
     kinds = [kind for kind, _ in moved.found["events"]]
     assert kinds[0] == "plan.requested"
     assert kinds[-1] == "operation.succeeded"
     assert moved.found["events"][0][1] == "192.0.2.1"
+    assert moved.found["same"] == {"audit": True, "times": True}
 
 
 def test_a_token_of_before_is_refused_and_says_why(moved: Moved) -> None:
@@ -131,8 +158,9 @@ def test_a_token_of_before_is_refused_and_says_why(moved: Moved) -> None:
         assert "another version of Airflow" in detail
 
 
-def test_planning_goes_on_with_the_new_image(moved: Moved) -> None:
+def test_planning_and_numbering_go_on_with_the_new_image(moved: Moved) -> None:
     assert moved.found["anew"] == ["PLANNED", None, True]
+    assert moved.found["following"] == ["SUCCEEDED", 2]
 
 
 def _run(airflow: Airflow, *arguments: str, text: str = "") -> str:

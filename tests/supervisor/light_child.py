@@ -1,8 +1,8 @@
 """A child that behaves as its site says: `light_child.py LOG [COMMAND…]`.
 
 The site's file `behaviour` holds words: exit=N (at once), exit-after=SECONDS, ignore-term, task=SECONDS (a
-grandchild, as LocalExecutor has them; `task=told` ends when the test says so), answer=PORT (an HTTP answer). LOG gets
-one line per event.
+grandchild, as LocalExecutor has them; `task=told` ends when the test says so), idle=TITLE (another one, which calls
+itself airflow TITLE -- LocalExecutor and never ends), answer=PORT (an HTTP answer). LOG gets one line per event.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ def main() -> int:
     if "exit" in words:
         return int(words["exit"])
     task = run_task(words["task"]) if "task" in words else None
+    if "idle" in words:
+        wait_for_ever(words["idle"])
     if "ignore-term" in words:
         signal.signal(signal.SIGTERM, lambda *_: log("SIGTERM"))
     else:
@@ -79,6 +81,16 @@ def run_task(length: str) -> int:
         log("task done")
         os._exit(0)
     return pid
+
+
+def wait_for_ever(title: str) -> None:
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        reading, writing = os.pipe()
+        os.dup2(reading, 0)
+        os.set_inheritable(writing, True)  # noqa: FBT003  its only writer is itself, so it waits for ever
+        log("idles")
+        os.execv("/bin/cat", [f"airflow {title} -- LocalExecutor"])  # noqa: S606
 
 
 if __name__ == "__main__":

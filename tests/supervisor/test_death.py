@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
 from airflow_package_manager.domain.report import FELL_BACK, READY, STARTING
 from airflow_package_manager.installer import processes
+from airflow_package_manager.installer.handed_over import VARIABLE
 from tests.supervisor.house import House, eventually
 
 
@@ -128,16 +130,42 @@ def test_a_stamp_whose_lock_was_retired_means_the_current_one(tidy_house: House)
 
 def test_a_scheduler_hands_over_and_its_task_finishes_on_the_old_site(tidy_house: House) -> None:
     old = tidy_house.lock(1, "task=told", current=True)
-    tidy_house.supervise("scheduler")
-    tidy_house.report(READY, "scheduler")
+    supervisor = tidy_house.supervise("scheduler")
+    first = tidy_house.report(READY, "scheduler").child_pid
     task = eventually(lambda: tidy_house.said("task begins"))
     new = tidy_house.lock(2)
     tidy_house.stamp(2, "scheduler")
-    tidy_house.report(READY, "scheduler", lock_digest=new)
+    second = tidy_house.report(READY, "scheduler", lock_digest=new).child_pid
     assert tidy_house.said("task done") == []
+    told = f"{VARIABLE}={supervisor.pid} {first}".encode()
+    assert told in Path(f"/proc/{second}/environ").read_bytes().split(b"\0"), "whose tasks it takes over"
+    assert VARIABLE.encode() not in Path(f"/proc/{task[0]}/environ").read_bytes()
     tidy_house.let_tasks_end()
     eventually(lambda: tidy_house.said("task done", old) == task)
     assert tidy_house.said("end") == []
+
+
+@pytest.mark.parametrize("title", ["executor", "worker"])
+def test_what_only_waits_is_ended_once_the_tasks_of_its_scheduler_are(tidy_house: House, title: str) -> None:
+    tidy_house.lock(1, f"task=told idle={title}", current=True)
+    tidy_house.supervise("scheduler")
+    tidy_house.report(READY, "scheduler")
+    (idle,) = eventually(lambda: tidy_house.said("idles"))
+    new = tidy_house.lock(2)
+    tidy_house.stamp(2, "scheduler")
+    tidy_house.report(READY, "scheduler", lock_digest=new)
+    time.sleep(1)  # several looks
+    assert processes.process(idle) is not None, "it may hold what the task needs"
+    tidy_house.let_tasks_end()
+    eventually(lambda: tidy_house.said("task done") and processes.process(idle) is None)
+
+
+def test_what_only_waits_does_not_delay_the_stop_of_its_supervisor(tidy_house: House) -> None:
+    tidy_house.lock(1, "idle=executor", current=True)
+    supervisor = tidy_house.supervise("scheduler", times="stop_timeout=60")
+    tidy_house.report(READY, "scheduler")
+    eventually(lambda: tidy_house.said("idles"))
+    assert tidy_house.stop(supervisor) == 0
 
 
 def test_a_scheduler_drains_where_the_setting_says_so(tidy_house: House) -> None:

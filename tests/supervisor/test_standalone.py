@@ -184,3 +184,24 @@ def test_the_dag_processor_of_airflow_2_runs_by_itself_where_it_is_configured_to
 
 def test_the_generation_is_that_of_the_installed_airflow() -> None:
     assert installed() is AIRFLOW_3
+
+
+@pytest.mark.parametrize(
+    ("generation", "name", "address"),
+    [
+        (AIRFLOW_3, "AIRFLOW__API__SSL_CERT", "AIRFLOW__API__BASE_URL"),
+        (AIRFLOW_3, "AIRFLOW__WEBSERVER__WEB_SERVER_SSL_CERT", "AIRFLOW__API__BASE_URL"),
+        (AIRFLOW_2, "AIRFLOW__WEBSERVER__WEB_SERVER_SSL_CERT", "AIRFLOW__WEBSERVER__BASE_URL"),
+    ],
+)
+def test_a_web_server_with_a_certificate_is_called_by_https(
+    tmp_path: Path, generation: Generation, name: str, address: str
+) -> None:
+    home = {"AIRFLOW_HOME": str(tmp_path)}
+    found = load(home)
+    made = environment_of({**home, name: "/srv/airflow.crt"}, found, "127.0.0.1", 9, generation)
+    assert made[address] == "https://127.0.0.1:9"
+    assert environment_of({**home, name: ""}, found, "127.0.0.1", 9, generation)[address] == "http://127.0.0.1:9"
+    section, _, key = name.removeprefix("AIRFLOW__").partition("__")
+    (tmp_path / "airflow.cfg").write_text(f"[{section.lower()}]\n{key.lower()} = /srv/airflow.crt\n")
+    assert environment_of(home, found, "127.0.0.1", 9, generation)[address] == "https://127.0.0.1:9"

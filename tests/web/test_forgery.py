@@ -41,6 +41,8 @@ def test_our_own_page_and_programs_pass(headers: dict[str, str], base_url: str |
         ({"origin": "https://evil.example.com", "host": "airflow.example.com"}, BASE),
         ({"origin": "https://evil.example.com", "host": "airflow.example.com", **BEARER}, BASE),
         ({"origin": "http://airflow.example.com"}, BASE),
+        ({"origin": "http://airflow.example.com", "host": "airflow.example.com"}, BASE),
+        ({"origin": "http://airflow.example.com:8080", "host": "airflow.example.com:8080"}, BASE),
         ({"origin": "https://airflow.example.com.evil.example.com"}, BASE),
         ({"origin": "https://airflow.example.com@evil.example.com"}, BASE),
         ({"origin": "http://10.0.0.5:8080", "host": "10.0.0.5:8081"}, None),
@@ -60,6 +62,20 @@ def test_whatever_another_site_can_make_a_browser_send_is_refused(
 ) -> None:
     with pytest.raises(CrossOrigin):
         require_own_origin({**headers, **MARKER}, base_url, by_header=is_bearer(headers))
+
+
+@pytest.mark.parametrize("base_url", [None, BASE, "http://10.0.0.5:8080"])
+def test_where_https_brought_the_request_no_page_without_it_is_ours(base_url: str | None) -> None:
+    here = {**MARKER, "host": "10.0.0.5:8443"}
+    require_own_origin({**here, "origin": "https://10.0.0.5:8443"}, base_url, by_header=False, scheme="https")
+    with pytest.raises(CrossOrigin):
+        require_own_origin({**here, "origin": "http://10.0.0.5:8443"}, base_url, by_header=False, scheme="https")
+
+
+def test_a_proxy_that_hides_https_from_us_still_has_our_page_behind_it() -> None:
+    hidden = {**MARKER, "host": "airflow.example.com"}
+    for base_url in (None, BASE, "http://airflow:8080"):
+        require_own_origin({**hidden, "origin": "https://airflow.example.com"}, base_url, by_header=False)
 
 
 @pytest.mark.parametrize("marker", [{}, {"x-package-manager": "0"}, {"x-package-manager": "1, 1"}])

@@ -32,6 +32,8 @@ class Generation:
     """The address that people use, in Airflow's configuration."""
     health: str
     """Path that answers 2xx when the web server is ready."""
+    certificates: tuple[Key, ...]
+    """Settings of which the first one that is set is the web server's certificate: then it speaks https alone."""
     tasks_call_it: bool
     """Running tasks talk to the web server, so its restart needs their patience."""
     dag_processor: Key | None = None
@@ -47,6 +49,11 @@ class Generation:
         alone = (found or "").strip().lower() in {"true", "t", "1"}  # Airflow's own words
         return {**self.components, "dag-processor": ()} if alone else self.components
 
+    def scheme(self, environ: Mapping[str, str], configured: configparser.ConfigParser) -> str:
+        """Return what the web server of this machine speaks: http, or https where it has a certificate."""
+        found = [environ.get(variable(key)) or configured.get(*key, fallback=None) for key in self.certificates]
+        return "https" if any(name and name.strip() for name in found) else "http"
+
 
 AIRFLOW_3 = Generation(
     components={
@@ -60,6 +67,7 @@ AIRFLOW_3 = Generation(
     port="AIRFLOW__API__PORT",
     base_url=("api", "base_url"),
     health="/api/v2/monitor/health",
+    certificates=(("api", "ssl_cert"), ("webserver", "web_server_ssl_cert")),
     tasks_call_it=True,
 )
 AIRFLOW_2 = Generation(
@@ -69,6 +77,7 @@ AIRFLOW_2 = Generation(
     port="AIRFLOW__WEBSERVER__WEB_SERVER_PORT",
     base_url=("webserver", "base_url"),
     health="/health",
+    certificates=(("webserver", "web_server_ssl_cert"),),
     tasks_call_it=False,
     dag_processor=("scheduler", "standalone_dag_processor"),
 )

@@ -100,6 +100,15 @@ def environment_values(variable: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def title(known: Process) -> str:
+    """Return what this process calls itself, its command line unless it chose something else; empty when it is gone."""
+    try:
+        found = (_PROC / str(known.pid) / "cmdline").read_bytes()
+    except OSError:
+        return ""
+    return found.rstrip(b"\0 ").replace(b"\0", b" ").decode(errors="replace") if is_alive(known) else ""
+
+
 def send(known: Process, signum: int) -> bool:
     """Send a signal to this very process; tell whether it was there, and ours to send signals to."""
     try:

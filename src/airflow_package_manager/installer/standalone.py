@@ -92,7 +92,8 @@ def environment_of(
     }
     environment = {**patience, **environ, generation.host: host, generation.port: str(port)}
     if task_patience.variable(generation.base_url) not in environ and not _configured_base_url(environ, generation):
-        environment[task_patience.variable(generation.base_url)] = f"http://{shown}:{port}"  # else tasks call port 8080
+        scheme = generation.scheme(environ, configured)
+        environment[task_patience.variable(generation.base_url)] = f"{scheme}://{shown}:{port}"  # tasks call it there
     return {**environment, SITE_VARIABLE: "off"}  # ours, not the components': each supervisor gives its child its site
 
 
@@ -218,7 +219,8 @@ def _ready_url(environment: Mapping[str, str], host: str, port: int, generation:
     """Return where the web server answers, asked on loopback where it listens everywhere."""
     base = environment.get(task_patience.variable(generation.base_url)) or _configured_base_url(environment, generation)
     asked = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104
-    return f"http://{asked}:{port}{urlsplit(base).path.rstrip('/')}{generation.health}"
+    scheme = generation.scheme(environment, _configuration(environment))
+    return f"{scheme}://{asked}:{port}{urlsplit(base).path.rstrip('/')}{generation.health}"
 
 
 def _configured_base_url(environ: Mapping[str, str], generation: Generation) -> str:

@@ -21,6 +21,7 @@ from airflow_package_manager.installer import child_record, processes, site_choi
 from airflow_package_manager.installer.arguments import askable, known_component
 from airflow_package_manager.installer.child import Child
 from airflow_package_manager.installer.directory import Directory, LastGood
+from airflow_package_manager.installer.handed_over import HandedOver
 from airflow_package_manager.installer.installing import InstallCommand, installer_command
 from airflow_package_manager.installer.readiness import Readiness
 from airflow_package_manager.installer.reporting import Reporter, first_report
@@ -72,11 +73,12 @@ class _Supervisor:
         timing: Timing,
         install_command: InstallCommand,
     ) -> None:
-        self._component = component
-        self._command = tuple(command)
+        self._component, self._command = component, tuple(command)
         self._ready_url = ready_url
         self._timing = timing
         self._hands_over = component == "scheduler" and settings.scheduler_restart == "handover"
+        self._patience = timing.handover if self._hands_over else timing.stop_timeout
+        self._handed_over = HandedOver(timing.beat, self._say)
         self._directory = Directory(settings.directory)
         self._host = socket.gethostname()
         self._signals = Signals()
@@ -91,8 +93,7 @@ class _Supervisor:
         self._record = child_record.record_path(self._directory, component, self._host, os.getpid())
         self._child: Child | None = None
         self._run = Run(None)
-        self._installed: InstallReport | None = None
-        """How the site that the child runs on came to be, as far as this supervisor knows."""
+        self._installed: InstallReport | None = None  # how the site of the child came to be, as far as is known here
         self._sweeper = sweeping.Sweeper(self._directory, component, self._host, timing, self._say)
         self._reporter = Reporter(self._directory, first_report(component, self._host), timing.beat, self._say)
 
@@ -109,16 +110,14 @@ class _Supervisor:
 
     def _live(self) -> int:
         self._reporter.change(message="looking for what an earlier supervisor left")
-        patience = self._timing.handover if self._hands_over else self._timing.stop_timeout
-        sweeping.end_orphans(
-            self._directory,
-            self._component,
-            self._host,
-            patience=patience,
+        going_on = sweeping.end_orphans(
+            *(self._directory, self._component, self._host),
+            patience=self._patience,
             tasks_go_on=self._hands_over,
             waiting=self._tick,
             say=self._say,
         )
+        self._handed_over.add(going_on)
         self._write_record()
         run = self._first_run()
         while run is not None:
@@ -152,7 +151,8 @@ class _Supervisor:
         site = "off" if run.digest is None else str(self._directory.site(run.digest).absolute())
         self._write_record()
         again = self._child is not None
-        self._child = Child(self._command, {**os.environ, sweeping.SITE_VARIABLE: site}, self._record)
+        environment = {**os.environ, **self._handed_over.told(), sweeping.SITE_VARIABLE: site}
+        self._child = Child(self._command, environment, self._record)
         self._run = run
         self._say(f"started process {self._child.pid}, site: {site}")
         self._reporter.change(
@@ -198,6 +198,7 @@ class _Supervisor:
                     self._end(child)
                     return following
                 self._sweeper.sweep()
+                self._handed_over.look()
                 self._wait()
         finally:
             readiness.end()
@@ -238,15 +239,14 @@ class _Supervisor:
             self._say(f"{why}; going back to the last good one")
         return back
 
-    # --- ending ----------------------------------------------------------------------------------------------------
-
     def _end(self, child: Child) -> None:
         """End the child before another one starts; a scheduler's running tasks go on where it hands over."""
         self._reporter.change(state=reports.STARTING, message="stopping the old child")
         self._say(f"stopping process {child.pid}")
-        patience = self._timing.handover if self._hands_over else self._timing.stop_timeout
-        child.end(lambda waited: waited < patience and not self._signals.hurry, self._tick)
-        if not self._hands_over:
+        child.end(lambda waited: waited < self._patience and not self._signals.hurry, self._tick)
+        if self._hands_over:
+            self._handed_over.add((child.pid,))
+        else:
             processes.end_all(child.leftovers(), END_PATIENCE, self._tick, self._say)
 
     def _stop(self, child: Child) -> int:
@@ -255,9 +255,11 @@ class _Supervisor:
         self._wanted.forget()
         until = time.monotonic() + self._timing.stop_timeout
         status = child.end(lambda _: time.monotonic() < until and not self._signals.hurry, self._tick)
+        self._handed_over.add((child.pid,))
         while self._hands_over and time.monotonic() < until and not self._signals.hurry:
             if not processes.descendants(os.getpid()):  # tasks of a scheduler that handed over may finish too
                 break
+            self._handed_over.look()
             self._wait()
         processes.end_all(processes.descendants(os.getpid()), END_PATIENCE, self._tick, self._say)
         return status
@@ -269,8 +271,6 @@ class _Supervisor:
             self._stop(self._child)
         self._reporter.remove()
         self._record.unlink(missing_ok=True)
-
-    # --- all the while ---------------------------------------------------------------------------------------------
 
     def _wait(self) -> None:
         self._tick()

@@ -30,13 +30,13 @@ def end_orphans(
     tasks_go_on: bool,
     waiting: Callable[[], object],
     say: Say,
-) -> None:
+) -> tuple[int, ...]:
     """End what a dead supervisor of this component left on this host, so that no second child runs beside ours.
 
     Its main process gets SIGTERM, `patience` seconds, SIGKILL; with `tasks_go_on` the rest of its session (running
-    LocalExecutor tasks) finishes by itself, else it is ended too.
+    LocalExecutor tasks) finishes by itself, else it is ended too. Returns the sessions in which something goes on.
     """
-    world = processes.world()
+    world, going_on = processes.world(), []
     for path in records_of_host(directory, component, host):
         record = read_record(path)
         if record is None or record.world != world:
@@ -51,10 +51,13 @@ def end_orphans(
             if left:
                 say(f"ending process {record.child.pid}, left by a supervisor that died")
             processes.end_all((one for one in left if one == record.child), patience, waiting, say)
-            if not tasks_go_on:
+            if tasks_go_on and left:
+                going_on.append(record.child.pid)
+            elif not tasks_go_on:
                 processes.end_all(left, END_PATIENCE, waiting, say)
         path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
+    return tuple(going_on)
 
 
 def sweep_reports(directory: Directory, component: str, host: str, *, lost: float, silent: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +25,12 @@ class PackageManagerPlugin(AirflowPlugin):  # type: ignore[misc, unused-ignore] 
     """Admin → Package Manager, and the HTTP API behind it."""
 
     name = "package_manager"
+
+    @cached_property
+    def listeners(self) -> list[Any]:  # type: ignore[override]
+        """Below a supervisor whose scheduler has handed over: who takes its tasks over."""
+        handed_over = os.environ.get("AIRFLOW_PACKAGE_MANAGER_HANDED_OVER")
+        return [importlib.import_module(f"{__name__}.takeover").Takeover()] if handed_over else []
 
     @cached_property
     def fastapi_apps(self) -> list[dict[str, Any]]:  # type: ignore[override]

@@ -46,6 +46,8 @@ class Head:
     """Lower-case names; a repeated header's values are joined by ``, ``."""
     address: str | None
     """Client IP as the server's trusted-proxy handling says."""
+    scheme: str
+    """http or https, in the same way."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Dispatcher:
             raise _not_allowed(head, [row.method for row in rows])
         principal.require(found.permission)
         if found.method not in SAFE_METHODS:
-            require_own_origin(head.headers, self._base_url, by_header=by_header)
+            require_own_origin(head.headers, self._base_url, by_header=by_header, scheme=head.scheme)
         if found.request is not None:
             bodies.require_json(head.headers, found.body_limit)
         return Admitted(head, principal, found, values)

@@ -121,6 +121,7 @@ def _head(request: Request) -> Head:
         query=request.scope.get("query_string", b"").decode("latin-1"),
         headers=headers,
         address=request.client.host if request.client else None,
+        scheme=request.url.scheme,
     )
 
 

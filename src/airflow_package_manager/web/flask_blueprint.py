@@ -161,6 +161,7 @@ def _head() -> Head:
         query=request.query_string.decode("latin-1"),
         headers=headers,
         address=request.remote_addr,
+        scheme=request.scheme,
     )
 
 

@@ -24,10 +24,13 @@ def is_bearer(headers: Mapping[str, str]) -> bool:
     return scheme.lower() == "bearer" and bool(token.strip())
 
 
-def require_own_origin(headers: Mapping[str, str], base_url: str | None, *, by_header: bool) -> None:
+def require_own_origin(
+    headers: Mapping[str, str], base_url: str | None, *, by_header: bool, scheme: str = "http"
+) -> None:
     """Raise `CrossOrigin` or `CsrfFailed` unless the change comes from our own origin or from a program.
 
-    `headers` have lower-case names. `base_url` is Airflow's own address as configured, None when it is not.
+    `headers` have lower-case names. `base_url` is Airflow's own address as configured, None when it is not. `scheme`
+    is the request's as the server's trusted-proxy handling says.
     `by_header`: the header `Authorization` alone named the caller, and no cookie did.
     """
     site = headers.get("sec-fetch-site")
@@ -38,7 +41,7 @@ def require_own_origin(headers: Mapping[str, str], base_url: str | None, *, by_h
         if site != "same-origin":
             raise CrossOrigin("The browser says that another site sent this request (Sec-Fetch-Site).")
     elif origin is not None:
-        if not _is_own(origin, headers.get("host"), base_url):
+        if not _is_own(origin, headers.get("host"), base_url, scheme):
             raise CrossOrigin("The browser says that another site sent this request (Origin).")
     elif not by_header:
         raise CrossOrigin(
@@ -49,12 +52,15 @@ def require_own_origin(headers: Mapping[str, str], base_url: str | None, *, by_h
         raise CsrfFailed("The header 'X-Package-Manager: 1' is missing.")
 
 
-def _is_own(origin: str, host: str | None, base_url: str | None) -> bool:
+def _is_own(origin: str, host: str | None, base_url: str | None, scheme: str) -> bool:
     sent = _address(origin)
     if sent is None:
         return False
-    if base_url is not None and sent == _address(base_url):
+    own = None if base_url is None else _address(base_url)
+    if sent == own:
         return True
+    if sent[0] == "http" and (scheme == "https" or (own is not None and own[:2] == ("https", sent[1]))):
+        return False  # a page that came without TLS is anybody's who stands between, whatever host it names
     # A proxy that ends TLS hides the scheme from us, so the Host header can only be compared under the origin's own.
     return host is not None and sent == _address(f"{sent[0]}://{host}")
 
