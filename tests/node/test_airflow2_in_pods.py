@@ -1,4 +1,4 @@
-"""The main job on a real Airflow 2 in real pods: its webserver drives, restarts itself last, and is asked before it."""
+"""The main job on a real Airflow 2 in real pods: its webserver drives, restarts itself last, and goes on."""
 
 from __future__ import annotations
 
