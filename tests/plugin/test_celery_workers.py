@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ import pytest
 
 from airflow_package_manager.plugin.celery_workers import EXECUTOR, alive
 from airflow_package_manager.plugin.executors import names
-from testenv import airflow_environment, redis
+from testenv import airflow_environment, airflow_home, postgres, redis
 from testenv.airflow_home import Airflow
 from testenv.node import airflow_image
 from testenv.node.machine import MachineUnfit
@@ -106,7 +106,7 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         pytest.skip("there is no redis-server (Debian: redis-server)")
     python = airflow_environment.build("2.11-celery") if request.param == "2.11" else _of_pods()
     home = tmp_path_factory.mktemp("airflow")
-    with redis.server() as broker:
+    with redis.server() as broker, postgres.server() if request.param == "2.11" else nullcontext() as database:
         values = {
             "PATH": f"{python.parent}:/usr/bin:/bin",
             "PYTHONPATH": str(SOURCE),
@@ -118,6 +118,9 @@ def desk(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             "AIRFLOW__CELERY__RESULT_BACKEND": broker.url,
             "C_FORCE_ROOT": "1",
         }
+        if database is not None:  # Airflow 2 refuses SQLite with this executor
+            values["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = database.url()
+            airflow_home.migrate(Airflow(home, python, 0, {}, values))
         yield Desk(python, values)
 
 
