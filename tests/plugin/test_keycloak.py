@@ -36,8 +36,6 @@ VALUES = {"id": "0" * 32, "name": "packaging", "n": "0"}
 MARKER = {"X-Package-Manager": "1"}
 PATIENCE = 60_000
 """Milliseconds for one answer of a busy machine."""
-SHORT = 5
-"""Seconds for which an access token of Keycloak lives, instead of minutes."""
 OVER = (401, "not-authenticated")
 FORBIDDEN = (403, "forbidden")
 
@@ -82,11 +80,11 @@ def ada(airflow: Airflow, keycloak: Keycloak) -> Iterator[str]:
 
 
 @pytest.fixture
-def short_lived(keycloak: Keycloak) -> Iterator[None]:
-    """Access tokens of Keycloak live for `SHORT` seconds."""
+def lifespan(keycloak: Keycloak, request: pytest.FixtureRequest) -> Iterator[int]:
+    """Seconds for which access tokens of Keycloak live meanwhile."""
     found = keycloak.realm("GET", "")
-    keycloak.realm("PUT", "", {"accessTokenLifespan": SHORT})
-    yield
+    keycloak.realm("PUT", "", {"accessTokenLifespan": request.param})
+    yield request.param
     keycloak.realm("PUT", "", {"accessTokenLifespan": found["accessTokenLifespan"]})
 
 
@@ -227,25 +225,25 @@ def test_a_user_who_is_made_again_under_the_same_name_is_another_one(
     journey.is_unspent(airflow, planned)
 
 
-@pytest.mark.usefixtures("short_lived")
-def test_a_token_is_over_with_the_one_of_keycloak_in_it_and_says_so(airflow: Airflow) -> None:
+@pytest.mark.parametrize("lifespan", [5], indirect=True)
+def test_a_token_is_over_with_the_one_of_keycloak_in_it_and_says_so(airflow: Airflow, lifespan: int) -> None:
     token = airflow.token("admin")
     assert session(airflow, token) == (200, "")
-    time.sleep(SHORT + 1)
+    time.sleep(lifespan + 1)
     status, answer = airflow.api("GET", "session", token=token)
     assert (status, answer["code"]) == OVER
     assert "expired" in answer["detail"]
     assert "fetches a new token" in answer["next_action"]
 
 
-@pytest.mark.usefixtures("short_lived")
-def test_a_person_logs_in_through_keycloak_and_stays(airflow: Airflow) -> None:
+@pytest.mark.parametrize("lifespan", [30], indirect=True)  # a page takes seconds: no token shall end on its way
+def test_a_person_logs_in_through_keycloak_and_stays(airflow: Airflow, lifespan: int) -> None:
     # In a thread of its own: a browser of tests that ran before may still have its event loop in this one.
     with ThreadPoolExecutor(1) as own:
-        own.submit(_look, airflow).result()
+        own.submit(_look, airflow, lifespan).result()
 
 
-def _look(airflow: Airflow) -> None:
+def _look(airflow: Airflow, lifespan: int) -> None:
     with chromium() as browser:
         for user in ("admin", "viewer"):
             context = browser.new_context(viewport={"width": 1440, "height": 1000}, base_url=airflow.url)
@@ -261,16 +259,19 @@ def _look(airflow: Airflow) -> None:
             page.get_by_role("button", name="Sign In").click()
             page.get_by_role("button", name="Admin").click()
             page.get_by_role("menuitem", name="Package Manager").click()
-            (_works if user == "admin" else _is_refused)(page)
+            if user == "admin":
+                _works(page, lifespan)
+            else:
+                _is_refused(page)
             _picture(page, f"keycloak-{user}")
             context.close()
 
 
-def _works(page: Page) -> None:
+def _works(page: Page, lifespan: int) -> None:
     frame = page.frame_locator("iframe")
     heading = frame.get_by_role("heading", name="Installed Packages")
     expect(heading).to_be_visible(timeout=PATIENCE)
-    page.wait_for_timeout((SHORT + 1) * 1000)
+    page.wait_for_timeout((lifespan + 1) * 1000)
     page.reload()  # with an access token that expired: Airflow gets another one
     expect(heading).to_be_visible(timeout=PATIENCE)
     frame.get_by_role("button", name="Add New Package").first.click()
