@@ -36,7 +36,8 @@ table_demo()
 
 def main() -> int:
     """Build, prepare, start, tell where to look, and stop everything at Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # what a script starts in the background ignores the second one
+        signal.signal(number, _interrupt)
     version = sys.argv[1] if len(sys.argv) > 1 else airflows.NEWEST
     print(
         f"Building an environment with Airflow {version} and this plugin (only the first time takes a while),"

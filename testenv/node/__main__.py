@@ -27,7 +27,8 @@ def main() -> int:
     if "prepare" in sys.argv[1:]:
         prepare(version)
         return 0
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGTERM, signal.SIGINT):  # what a script starts in the background ignores the second one
+        signal.signal(number, _interrupt)
     print("Starting a Kubernetes with this machine as its node (what is missing is built, which takes minutes) …")
     started = time.monotonic()
     try:
