@@ -126,7 +126,9 @@ def test_a_task_of_the_kubernetes_executor_is_no_instance(house: Installation) -
 class HalfOpen(Api):
     """Its watches hear nothing, as over a connection whose other end is gone without a word."""
 
-    over = threading.Event()
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        self.over = threading.Event()
 
     def watch(
         self, kind: Kind, namespace: str, *, selector: str = "", since: str, seconds: float
@@ -140,7 +142,7 @@ def test_nothing_is_current_by_what_a_silent_watch_told(house: Installation) -> 
     house.make("deployment", "triggerer", scripts=[house.scripted(2)])
     house.restart("triggerer", 2)
     house.current(wanted=house.digest(2))
-    house.api = HalfOpen(Connection(kubeconfig=str(house.cluster.kubeconfig)))
+    house.api = half_open = HalfOpen(Connection(kubeconfig=str(house.cluster.kubeconfig)))
     soak = 5.0
     careful, careless = (
         house.named(limits=Limits(soak=soak), rhythm=Rhythm(certain=seconds)) for seconds in (0.5, 999.0)
@@ -151,7 +153,7 @@ def test_nothing_is_current_by_what_a_silent_watch_told(house: Installation) -> 
     house.crash_once("triggerer")
     time.sleep(1)
     found, believed = (target.observe("triggerer", house.digest(2)) for target in (careful, careless))
-    HalfOpen.over.set()
+    half_open.over.set()
     assert believed.status is Status.CURRENT, "else this test shows nothing"
     assert (found.status, found.message) == (Status.FAILED, "main ended with status 1: out of luck")
 
