@@ -24,7 +24,7 @@ BASE = "https://airflow.example.com/team"
     ],
 )
 def test_our_own_page_and_programs_pass(headers: dict[str, str], base_url: str | None) -> None:
-    require_own_origin({**headers, **MARKER}, base_url, by_header=is_bearer(headers))
+    require_own_origin({**headers, **MARKER}, base_url, by_header=is_bearer(headers), scheme="http")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_whatever_another_site_can_make_a_browser_send_is_refused(
     headers: dict[str, str], base_url: str | None
 ) -> None:
     with pytest.raises(CrossOrigin):
-        require_own_origin({**headers, **MARKER}, base_url, by_header=is_bearer(headers))
+        require_own_origin({**headers, **MARKER}, base_url, by_header=is_bearer(headers), scheme="http")
 
 
 @pytest.mark.parametrize("base_url", [None, BASE, "http://10.0.0.5:8080"])
@@ -75,7 +75,9 @@ def test_where_https_brought_the_request_no_page_without_it_is_ours(base_url: st
 def test_a_proxy_that_hides_https_from_us_still_has_our_page_behind_it() -> None:
     hidden = {**MARKER, "host": "airflow.example.com"}
     for base_url in (None, BASE, "http://airflow:8080"):
-        require_own_origin({**hidden, "origin": "https://airflow.example.com"}, base_url, by_header=False)
+        require_own_origin(
+            {**hidden, "origin": "https://airflow.example.com"}, base_url, by_header=False, scheme="http"
+        )
 
 
 @pytest.mark.parametrize("marker", [{}, {"x-package-manager": "0"}, {"x-package-manager": "1, 1"}])
@@ -84,4 +86,4 @@ def test_the_header_that_only_our_own_senders_know_is_wanted_from_all(
     headers: dict[str, str], marker: dict[str, str]
 ) -> None:
     with pytest.raises(CsrfFailed):
-        require_own_origin({**headers, **marker}, None, by_header=is_bearer(headers))
+        require_own_origin({**headers, **marker}, None, by_header=is_bearer(headers), scheme="http")

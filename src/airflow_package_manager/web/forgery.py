@@ -24,9 +24,7 @@ def is_bearer(headers: Mapping[str, str]) -> bool:
     return scheme.lower() == "bearer" and bool(token.strip())
 
 
-def require_own_origin(
-    headers: Mapping[str, str], base_url: str | None, *, by_header: bool, scheme: str = "http"
-) -> None:
+def require_own_origin(headers: Mapping[str, str], base_url: str | None, *, by_header: bool, scheme: str) -> None:
     """Raise `CrossOrigin` or `CsrfFailed` unless the change comes from our own origin or from a program.
 
     `headers` have lower-case names. `base_url` is Airflow's own address as configured, None when it is not. `scheme`
